@@ -1,0 +1,3 @@
+module github.com/perfopt/perfopt/sdk/go
+
+go 1.24
