@@ -70,10 +70,39 @@ type Nanos int64
 `, uint32(policies.NoSlot))
 }
 
+// opDoc and reasonDoc say in a few words what each number means.
+var (
+	opDoc = [...]string{
+		policies.OpHit:     "the entry was read; may be lost under load, all others are not",
+		policies.OpInsert:  "an entry took the slot; has an Insert",
+		policies.OpUpdate:  "the entry got another value, weight, TTL or cost; has an Insert",
+		policies.OpRemove:  "the entry left, was pinned, or was evicted without this policy having named it",
+		policies.OpExpire:  "the entry left because of its age",
+		policies.OpMiss:    "a key without resident entry was asked for; slot is NoSlot; has an Insert",
+		policies.OpRestore: "an entry that is resident already is made known, coldest first; has an Insert",
+	}
+	reasonDoc = [...]string{
+		policies.ReasonHold:     "nothing calls for a change",
+		policies.ReasonGrow:     "everything is below its low mark",
+		policies.ReasonCPU:      "cut: CPU above its high mark",
+		policies.ReasonMemory:   "cut: memory above its high mark",
+		policies.ReasonErrors:   "cut: error rate above its high mark",
+		policies.ReasonLatency:  "cut: latency above its high mark",
+		policies.ReasonWindow:   "held: too few completions to judge",
+		policies.ReasonUnstable: "held: the last windows are not stable yet",
+		policies.ReasonUnused:   "held: the present limit is not in use",
+		policies.ReasonUndo:     "restored: the last cuts cost throughput and gained no latency",
+		policies.ReasonProbe:    "cut for a moment to measure the baseline",
+		policies.ReasonGradient: "moved with the ratio of baseline and latency",
+		policies.ReasonFixed:    "the policy keeps a fixed limit",
+		policies.ReasonBound:    "held at a bound",
+	}
+)
+
 func goOps(p printer) {
 	p("// Op says what happened to an entry.\ntype Op uint8\n\n// The operations of an [Event].\nconst (\n")
 	for o := policies.OpHit; o <= policies.OpRestore; o++ {
-		p("\tOp%s Op = %d\n", goName(o.String()), o)
+		p("\tOp%s Op = %d // %s\n", goName(o.String()), o, opDoc[o])
 	}
 	p(")\n\n// HasInsert reports whether an event with this operation is accompanied by an\n// [Insert] row.\nfunc (o Op) HasInsert() bool {\n\treturn ")
 	first := true
@@ -94,7 +123,7 @@ func goOps(p printer) {
 // goStruct writes a record whose fields follow each other without a gap, so
 // that the struct has the same bytes.
 func goStruct(p printer, name string, r abi.Record, types map[string]string) {
-	p("// %s is a record of %d bytes, the same in Go and in the arena.\n// %s\ntype %s struct {\n", name, r.Size, r.Doc, name)
+	p("// %s is a record of %d bytes, the same in Go and in the arena.\n//\n// %s\ntype %s struct {\n", name, r.Size, r.Doc, name)
 	for _, f := range r.Fields {
 		typ := types[f.Name]
 		if typ == "" {
@@ -108,22 +137,51 @@ func goStruct(p printer, name string, r abi.Record, types map[string]string) {
 func goReasons(p printer) {
 	p("// Reason says why a scaling policy chose its limit.\ntype Reason uint32\n\n// The reasons. Numbers from ReasonCustom on are the author's.\nconst (\n")
 	for r := policies.ReasonHold; r.String() != policies.ReasonCustom.String(); r++ {
-		p("\tReason%s Reason = %d\n", goName(r.String()), r)
+		p("\tReason%s Reason = %d // %s\n", goName(r.String()), r, reasonDoc[r])
 	}
-	p("\tReasonCustom Reason = %d\n)\n\n", policies.ReasonCustom)
+	p("\n\tReasonCustom Reason = %d // the first number that is the author's\n)\n\n", policies.ReasonCustom)
+}
+
+// goColumnNames are the Go names of the columns: the words of the ABI without
+// units, which stand in the comments.
+var goColumnNames = [policies.NumColumns]string{
+	policies.ColFreq:       "Freq",
+	policies.ColRecency:    "Recency",
+	policies.ColRateSlow:   "RateSlow",
+	policies.ColRateFast:   "RateFast",
+	policies.ColTrend:      "Trend",
+	policies.ColTimeOfDay:  "TimeOfDay",
+	policies.ColConfidence: "Confidence",
+	policies.ColPrediction: "Prediction",
+	policies.ColSize:       "Size",
+	policies.ColLoadCost:   "LoadCost",
+	policies.ColAge:        "Age",
+	policies.ColTTLLeft:    "TTLLeft",
+	policies.ColBaseTTL:    "BaseTTL",
+	policies.ColOriginTTL:  "OriginTTL",
+	policies.ColMinTTL:     "MinTTL",
+	policies.ColMaxTTL:     "MaxTTL",
+	policies.ColChanged:    "Changed",
+	policies.ColUnchanged:  "Unchanged",
+	policies.ColResident:   "Resident",
+	policies.ColNextAccess: "NextAccess",
 }
 
 func goColumns(p printer) {
-	p("// Feature is the name of a column that a policy asks for in its manifest. With\n// '?' at its end it is optional: NaN in every row where the host does not have it.\ntype Feature string\n\n// The features.\nconst (\n")
-	for _, c := range abi.Columns() {
-		p("\t// Feature%s: %s; %s, %s.\n\tFeature%s Feature = %q\n", goName(c.Name), c.Doc, c.Unit, c.Range, goName(c.Name), c.Name)
+	p("// Column is an input feature of a batch, a float64 a row; NaN means unknown.\ntype Column uint8\n\n// The columns.\nconst (\n")
+	for i, c := range abi.Columns() {
+		p("\t// %s: %s. Unit %s, range %s.\n\t%s Column = %d\n", goColumnNames[i], c.Doc, c.Unit, c.Range, goColumnNames[i], i)
 	}
-	p(")\n")
+	p("\n\tnumColumns = %d\n)\n\n// columnNames are the names under which a manifest asks for the columns.\nvar columnNames = [numColumns]string{\n", policies.NumColumns)
+	for _, c := range abi.Columns() {
+		p("\t%q,\n", c.Name)
+	}
+	p("}\n")
 }
 
 // goName turns words joined by '_' into a Go name.
 func goName(words string) string {
-	initialisms := map[string]string{"ttl": "TTL", "cpu": "CPU", "id": "ID"}
+	initialisms := map[string]string{"ttl": "TTL", "cpu": "CPU", "id": "ID", "p50": "P50", "p95": "P95", "p99": "P99"}
 	var b strings.Builder
 	for w := range strings.SplitSeq(words, "_") {
 		if up, ok := initialisms[w]; ok {
