@@ -41,12 +41,13 @@ func (d *csvDecoder) decode(dst []Access) (n int, err error) {
 
 // split returns the first fields of a line.
 func (d *csvDecoder) split(line []byte) ([][]byte, error) {
+	whole := line
 	for i := range d.fields {
 		var field []byte
 		if len(line) > 0 && line[0] == '"' {
 			var ok bool
 			if field, line, ok = unquote(line[1:]); !ok {
-				return nil, fmt.Errorf("a quoted field does not end as it should: %q", clip(line))
+				return nil, fmt.Errorf("a quoted field does not end as it should: %q", clip(whole))
 			}
 		} else {
 			end := bytes.IndexByte(line, ',')
