@@ -1,0 +1,7 @@
+module github.com/perfopt/perfopt/policies/src/go
+
+go 1.24
+
+require github.com/perfopt/perfopt/sdk/go v0.0.0
+
+replace github.com/perfopt/perfopt/sdk/go => ../../../sdk/go

@@ -1,0 +1,9 @@
+package main
+
+import (
+	"testing"
+
+	"github.com/perfopt/perfopt/sdk/go/policytest"
+)
+
+func TestConforms(t *testing.T) { policytest.Check(t) }
