@@ -23,9 +23,8 @@
 // Caveats. Queued deletes live in this process: those undelivered at its death
 // are lost, and then an entry lives on until its own expiry. Moments inside of
 // envelopes are wall clocks of the writers; clocks more than [MaxSkew] ahead
-// are refused. The client library logs connection trouble of its own to
-// standard error; what the tier does about it is told through
-// [TierOptions.OnState].
+// are refused. The client library prints connection trouble to standard error
+// through a logger that the whole process shares: see [QuietClient].
 package l2
 
 import (

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
@@ -71,6 +72,12 @@ func OpenRedis(url string, o RedisOptions) (*Redis, error) {
 	u.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	return &Redis{client: redis.NewUniversalClient(u), maxValue: o.MaxValue}, nil
 }
+
+// QuietClient ends what the client library prints to standard error about its
+// connections, in the whole process. It is for programs whose only Redis is
+// this tier (its trouble is told through [TierOptions.OnState]); a program with
+// a Redis client of its own may want those lines and must not call it.
+func QuietClient() { logging.Disable() }
 
 // limitedDialer connects and, with TLS, shakes hands within the timeout; what
 // is read from the connection is bounded.
