@@ -47,7 +47,7 @@ func (l *Linear) guarded(in *policies.Load) (float64, policies.Reason) {
 	g.peak = max(g.peak, in.MaxInFlight)
 	if in.Completions < l.o.MinCompletions {
 		if reason, high := l.resourceHigh(in); high && in.Now-g.lastCut >= resourceCutEvery {
-			return l.cutBy(in, 1), reason
+			return l.cutFrom(in, g.peak, 1), reason
 		}
 		return in.Limit, policies.ReasonWindow
 	}
@@ -68,7 +68,7 @@ func (l *Linear) guarded(in *policies.Load) (float64, policies.Reason) {
 			}
 			return l.latencyCut(in, peak), reason
 		}
-		return l.cutBy(withPeak(in, peak), 1), reason
+		return l.cutFrom(in, peak, 1), reason
 	}
 	g.streak++
 	g.suspend = max(g.suspend-1, 0)
@@ -124,19 +124,19 @@ func (l *Linear) latencyCut(in *policies.Load, peak float64) float64 {
 	s.quiet = 0
 	excess := in.MeanMillis / (l.o.LatencyHigh * l.o.target(in))
 	steps := 1 + int(min(math.Log(excess)/-math.Log(l.o.Shrink), float64(l.o.CutSteps)))
-	return l.cutBy(withPeak(in, peak), min(steps, l.o.CutSteps))
+	return l.cutFrom(in, peak, min(steps, l.o.CutSteps))
 }
 
-// cutBy returns the limit, or what was in flight at the peak if that is less,
-// after that many cuts.
-func (l *Linear) cutBy(in *policies.Load, steps int) float64 {
+// cutFrom returns the limit, or the peak in flight if that is less, after that
+// many cuts.
+func (l *Linear) cutFrom(in *policies.Load, peak float64, steps int) float64 {
 	g := &l.guard
 	g.cut = true
 	g.streak = 0
 	g.lastCut = in.Now
 	from := in.Limit
-	if in.MaxInFlight > 0 {
-		from = min(from, in.MaxInFlight)
+	if peak > 0 {
+		from = min(from, peak)
 	}
 	return min(in.Limit, max(from*math.Pow(l.o.Shrink, float64(steps)), in.MinLimit))
 }
@@ -171,12 +171,4 @@ func (l *Linear) undo(in *policies.Load) (float64, bool) {
 		}
 	}
 	return 0, false
-}
-
-// withPeak returns the load with the peak of the whole window in place of that
-// of the last tick.
-func withPeak(in *policies.Load, peak float64) *policies.Load {
-	load := *in
-	load.MaxInFlight = peak
-	return &load
 }

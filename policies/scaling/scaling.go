@@ -122,8 +122,6 @@ func (r *ring) push(v float64) {
 
 func (r *ring) full() bool { return r.n == len(r.values) }
 
-func (r *ring) clear() { r.n, r.next = 0, 0 }
-
 func (r *ring) max() float64 {
 	m := 0.0
 	for _, v := range r.values[:r.n] {

@@ -1,0 +1,144 @@
+package scheduler
+
+import (
+	"fmt"
+	"math"
+	"runtime/debug"
+	"time"
+
+	"github.com/perfopt/perfopt/policies"
+	"github.com/perfopt/perfopt/scheduler/resource"
+)
+
+// run is the controller's goroutine: New starts it, Close ends it and waits.
+func (s *Scheduler) run() {
+	defer close(s.stopped)
+	ticker := time.NewTicker(s.tick)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-s.stop:
+			return
+		case command := <-s.commands:
+			command()
+		case <-ticker.C:
+			s.step()
+		}
+	}
+}
+
+// do runs a function on the controller's goroutine, between two ticks, or on
+// this one once that has ended.
+func (s *Scheduler) do(command func()) {
+	done := make(chan struct{})
+	select {
+	case s.commands <- func() { command(); close(done) }:
+		<-done
+	case <-s.stopped:
+		s.idleMu.Lock()
+		defer s.idleMu.Unlock()
+		command()
+	}
+}
+
+// UseScaling seats a policy and returns the former one, which is not asked
+// again. The limit stays where it is; the policy starts from there. Waits for
+// a question that is being answered.
+func (s *Scheduler) UseScaling(p policies.Scaling) (former policies.Scaling) {
+	s.do(func() {
+		former, s.seat = s.seat, p
+		s.controller.tick = 0
+		s.publish(s.lastSample)
+	})
+	return former
+}
+
+// SetBounds changes the bounds and the target of the limit, and brings the
+// limit inside. With Options.Fixed the limit stays where it is.
+func (s *Scheduler) SetBounds(b Bounds) error {
+	if err := b.validate(); err != nil {
+		return fmt.Errorf("scheduler: %w", err)
+	}
+	s.do(func() {
+		s.controller.setBounds(b)
+		s.gate.setLimit(wholeLimit(s.controller.effective()), s.now())
+		s.publish(s.lastSample)
+	})
+	return nil
+}
+
+// step is one tick.
+func (s *Scheduler) step() {
+	sample := s.sample()
+	now := s.now()
+	s.gate.sweep(now)
+	state := s.gate.state(now)
+	s.gate.takePeak()
+	var latencies counts
+	s.meter.latencies(&latencies)
+	read := s.meter.read(now)
+	read.waiting = state.waiting()
+
+	c := s.controller
+	before := c.effective()
+	c.step(&observation{
+		wall: policies.Nanos(s.base.UnixNano() + now), read: read,
+		latencies: &latencies, gate: state, sample: sample,
+	}, s.ask)
+	if after := c.effective(); after != before {
+		s.gate.setLimit(wholeLimit(after), s.now())
+		s.logger.Debug("limit moved", "from", before, "to", after, "reason", c.reason)
+	}
+	s.gate.setEstimates(c.rate(), int64(c.reserve))
+	s.history.tick(moment{
+		reading: read, area: state.area,
+		cpuSeconds: sample.ProcessCPUSeconds, rssBytes: float64(sample.RSSBytes),
+	}, ratio(float64(state.inFlight), math.Floor(before)), s.readHistograms)
+	s.lastSample = sample
+	s.publish(sample)
+}
+
+// ask asks the seated policy. An answer that is no number, an error and a panic
+// are faults: the limit stays.
+func (s *Scheduler) ask(load *policies.Load) (limit float64, reason policies.Reason, ok bool) {
+	limit, reason, err := answerOf(s.seat, load)
+	if err == nil && (math.IsNaN(limit) || math.IsInf(limit, 0)) {
+		err = fmt.Errorf("limit %v is no number", limit)
+	}
+	if err != nil {
+		if s.faults == 0 || s.seatFault == nil {
+			s.logger.Warn("scaling policy failed: the limit stays", "policy", s.seat.Info().Name, "error", err)
+		}
+		s.faults++
+	}
+	s.seatFault = err
+	if err != nil {
+		s.lastFault = err.Error()
+	}
+	return limit, reason, err == nil
+}
+
+// answerOf calls a policy and turns its panic into an error.
+func answerOf(p policies.Scaling, load *policies.Load) (limit float64, reason policies.Reason, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("policy panicked: %v\n%s", r, debug.Stack())
+		}
+	}()
+	return p.Limit(load)
+}
+
+// publish makes the controller's state visible to Stats.
+func (s *Scheduler) publish(sample resource.Sample) {
+	c := s.controller
+	st := Stats{
+		Policy: s.seat.Info().Name, Limit: c.effective(), MinLimit: c.bounds.MinLimit, MaxLimit: c.bounds.MaxLimit,
+		Reason: c.reason.String(), Adaptive: !c.fixed, Probing: c.probe.active(), Ticks: c.tick,
+		Faults: s.faults, LastFault: s.lastFault,
+		TargetMillis: finite(c.target()), BaselineMillis: finite(c.probe.baseline),
+		CPU: sample.CPURatio, Memory: sample.MemoryRatio, Throttled: sample.Throttled, ResourceSource: sample.Source,
+	}
+	s.publicMu.Lock()
+	s.public = st
+	s.publicMu.Unlock()
+}
