@@ -44,6 +44,17 @@ type command struct {
 // which help lists it.
 func commands() []command {
 	return []command{
+		{name: "policy", summary: "write and test policies; show and change those of a running daemon", group: []command{
+			{name: "list", summary: "list the seats of a running daemon", usage: policyListUsage, run: policyListCommand},
+			{name: "push", summary: "put a policy into a seat", usage: policyPushUsage, run: policyPushCommand},
+			{name: "rollback", summary: "return a seat to the policy it held before", usage: policyRollbackUsage, run: policyRollbackCommand},
+			{name: "history", summary: "list what a seat held", usage: policyHistoryUsage, run: policyHistoryCommand},
+		}},
+		{name: "cache", summary: "look into the caches of a running daemon", group: []command{
+			{name: "patterns", summary: "show how keys are used", usage: cachePatternsUsage, run: cachePatternsCommand},
+			{name: "top", summary: "list the most used entries", usage: cacheTopUsage, run: cacheTopCommand},
+			{name: "explain", summary: "tell what a cache knows about a key", usage: cacheExplainUsage, run: cacheExplainCommand},
+		}},
 		{name: "completion", summary: "print a shell's completion script", usage: completionUsage, run: completionCommand},
 	}
 }
