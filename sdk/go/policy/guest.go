@@ -49,11 +49,8 @@ func newGuest(m Manifest, p any) (*guest, error) {
 	if err := m.check(); err != nil {
 		return nil, err
 	}
-	for i, x := range m.Gauges {
+	for i, x := range m.metrics() {
 		x.id = int32(i)
-	}
-	for i, x := range m.Counters {
-		x.id = int32(len(m.Gauges) + i)
 	}
 	if g.text = g.json(); len(g.text) > manifestMaxBytes {
 		return nil, errors.New("manifest: larger than 8 KiB: shorten the texts of settings and metrics")

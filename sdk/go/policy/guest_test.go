@@ -275,6 +275,9 @@ func TestServeRefusesWhatCannotBeServed(t *testing.T) {
 			scores
 		}{}, "one order of eviction"},
 		{"too large", Manifest{Name: "x", Config: Schema{"k": Boolean(true, strings.Repeat("long ", 2000))}}, ok, "8 KiB"},
+		{"setting name", Manifest{Name: "x", Config: Schema{"half-life": Number(1, "")}}, ok, `setting "half-life"`},
+		{"metric name", Manifest{Name: "x", Gauges: []*Gauge{NewGauge("Hot", "")}}, ok, `metric "Hot"`},
+		{"metric twice", Manifest{Name: "x", Gauges: []*Gauge{NewGauge("a", "")}, Counters: []*Counter{NewCounter("a", "")}}, ok, "listed twice"},
 		{"many metrics", Manifest{Name: "x", Gauges: make([]*Gauge, 33)}, ok, "33 metrics"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

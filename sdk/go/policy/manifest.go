@@ -71,12 +71,44 @@ func (m *Manifest) check() error {
 	if n := len(m.Gauges) + len(m.Counters); n > metricsMax {
 		return errors.New("manifest: " + strconv.Itoa(n) + " metrics: want at most " + strconv.Itoa(metricsMax))
 	}
+	if err := m.checkMetrics(); err != nil {
+		return err
+	}
 	for key, p := range m.Config {
+		if !validKey(key) {
+			return errors.New("manifest: setting " + strconv.Quote(key) + ": want a lower-case letter, then up to 63 of those, digits and '_'")
+		}
 		if err := p.check(); err != "" {
 			return errors.New("manifest: setting " + strconv.Quote(key) + ": " + err)
 		}
 	}
 	return nil
+}
+
+func (m *Manifest) checkMetrics() error {
+	seen := map[string]bool{}
+	for _, x := range m.metrics() {
+		if !validKey(x.name) {
+			return errors.New("manifest: metric " + strconv.Quote(x.name) + ": want a lower-case letter, then up to 63 of those, digits and '_'")
+		}
+		if seen[x.name] {
+			return errors.New("manifest: metric " + strconv.Quote(x.name) + ": listed twice")
+		}
+		seen[x.name] = true
+	}
+	return nil
+}
+
+// metrics returns all metrics in the order of their ids.
+func (m *Manifest) metrics() []*metric {
+	all := make([]*metric, 0, len(m.Gauges)+len(m.Counters))
+	for _, x := range m.Gauges {
+		all = append(all, &x.metric)
+	}
+	for _, x := range m.Counters {
+		all = append(all, &x.metric)
+	}
+	return all
 }
 
 // check returns what is wrong with a setting's declaration.
@@ -97,6 +129,17 @@ func validName(s string) bool {
 		c := s[i]
 		alnum := c >= 'a' && c <= 'z' || c >= '0' && c <= '9'
 		if !alnum && (i == 0 || c != '.' && c != '_' && c != '-') {
+			return false
+		}
+	}
+	return len(s) >= 1 && len(s) <= 64
+}
+
+func validKey(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		letter := c >= 'a' && c <= 'z'
+		if !letter && (i == 0 || c != '_' && (c < '0' || c > '9')) {
 			return false
 		}
 	}
@@ -144,14 +187,7 @@ func (g *guest) json() []byte {
 		b = m.Config[key].append(append(appendString(b, key), ':'))
 	}
 	b = append(b, `},"metrics":`...)
-	metrics := make([]*metric, 0, len(m.Gauges)+len(m.Counters))
-	for _, x := range m.Gauges {
-		metrics = append(metrics, &x.metric)
-	}
-	for _, x := range m.Counters {
-		metrics = append(metrics, &x.metric)
-	}
-	b = appendList(b, metrics, func(b []byte, x *metric) []byte {
+	b = appendList(b, m.metrics(), func(b []byte, x *metric) []byte {
 		b = appendString(append(b, `{"name":`...), x.name)
 		b = appendString(append(b, `,"type":`...), x.kind)
 		return append(appendString(append(b, `,"help":`...), x.help), '}')

@@ -34,11 +34,14 @@ import (
 // Row says what the columns of one row hold; those not mentioned are NaN.
 type Row map[policy.Column]float64
 
+// Key returns the hash of key i: row i-1 of [Rows] has it.
+func Key(i int) policy.KeyHash { return policy.KeyHash(i) }
+
 // Now is the moment of the batches of [Rows].
 const Now policy.Nanos = 1_700_000_000_000_000_000
 
 // Rows returns a batch of those rows, in which the columns that the served
-// policy asks for and those that a row mentions are present. Row i has key i+1.
+// policy asks for and those that a row mentions are present. Row i has [Key] i+1.
 func Rows(rows ...Row) *policy.Batch {
 	var present []policy.Column
 	seen := map[policy.Column]bool{}
@@ -55,7 +58,7 @@ func Rows(rows ...Row) *policy.Batch {
 	}
 	keys := make([]policy.KeyHash, len(rows))
 	for i, r := range rows {
-		keys[i] = policy.KeyHash(i + 1)
+		keys[i] = Key(i + 1)
 		for c := range r {
 			add(c)
 		}
