@@ -74,6 +74,8 @@ const (
 	ManifestMaxBytes = 8 << 10  // bytes of the manifest
 	ConfigMaxBytes   = 32 << 10 // bytes of the config as JSON
 	ConfigMaxKeys    = 64       // keys of the config schema
+	ConfigStringMax  = 1 << 10  // bytes of a string setting
+	FeaturesMax      = 32       // features of the manifest
 	BatchMax         = 1024     // largest max_batch, and the default
 	MetricsMax       = 32       // declared metrics
 	LogLineMaxBytes  = 1 << 10  // bytes of a log line that are kept

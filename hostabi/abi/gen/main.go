@@ -4,7 +4,7 @@
 //
 //	go run ./hostabi/abi/gen
 //
-// and writes sdk/go/policy/records_gen.go. A test compares what it would write
+// and writes sdk/go/policy/records_gen.go and policies/src/c/records.h. A test compares what it would write
 // with what is there. It must not know how an SDK uses the records.
 package main
 
@@ -22,7 +22,10 @@ type target struct {
 }
 
 func targets() []target {
-	return []target{{path: "sdk/go/policy/records_gen.go", render: goRecords}}
+	return []target{
+		{path: "sdk/go/policy/records_gen.go", render: goRecords},
+		{path: "policies/src/c/records.h", render: cRecords},
+	}
 }
 
 func main() {
