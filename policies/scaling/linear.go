@@ -111,9 +111,9 @@ func (o LinearOptions) validate() error {
 //     take several steps at once when the latency is far off.
 //   - Cuts that cost throughput and gained no latency are undone, and latency
 //     cuts pause: the service itself became slow.
-//   - Throttled CPU periods count as a CPU above its high mark, and a CPU,
-//     memory or throttling mark cuts once a second even while too little work
-//     completes to judge a window.
+//   - Throttled CPU periods count as a CPU above its high mark. CPU and memory
+//     cut once a second, even while too little work completes to judge a
+//     window.
 //
 // Not safe for concurrent use.
 type Linear struct {

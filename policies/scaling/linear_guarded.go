@@ -7,8 +7,8 @@ import (
 	"github.com/perfopt/perfopt/policies"
 )
 
-// resourceCutEvery is the shortest time between two cuts for CPU or memory
-// that no full window supports.
+// resourceCutEvery is the shortest time between two cuts for CPU or memory:
+// their samples are slower than windows, and one sample should cut once.
 const resourceCutEvery = policies.Nanos(time.Second)
 
 // seriesWindows is how many windows without a cut end a series of cuts.
@@ -22,7 +22,7 @@ type linearGuard struct {
 	cut     bool    // a cut was made: slow start is over
 	streak  int     // judged windows since the last bad one
 
-	lastCut policies.Nanos // moment of the last cut
+	lastResourceCut policies.Nanos
 
 	series  cutSeries
 	suspend int // judged windows for which latency cuts still pause
@@ -46,8 +46,8 @@ func (l *Linear) guarded(in *policies.Load) (float64, policies.Reason) {
 	}
 	g.peak = max(g.peak, in.MaxInFlight)
 	if in.Completions < l.o.MinCompletions {
-		if reason, high := l.resourceHigh(in); high && in.Now-g.lastCut >= resourceCutEvery {
-			return l.cutFrom(in, g.peak, 1), reason
+		if reason, high := l.resourceHigh(in); high {
+			return l.resourceCut(in, g.peak), reason
 		}
 		return in.Limit, policies.ReasonWindow
 	}
@@ -59,28 +59,34 @@ func (l *Linear) guarded(in *policies.Load) (float64, policies.Reason) {
 	if limit, undone := l.undo(in); undone {
 		return limit, policies.ReasonUndo
 	}
-	if reason, high := l.bad(in); high {
+	if reason, high := l.resourceHigh(in); high {
 		g.streak = 0
-		if reason == policies.ReasonLatency {
-			if g.suspend > 0 {
-				g.suspend--
-				return in.Limit, policies.ReasonHold
-			}
-			return l.latencyCut(in, peak), reason
-		}
-		return l.cutFrom(in, peak, 1), reason
+		return l.resourceCut(in, peak), reason
 	}
-	g.streak++
+	suspended := g.suspend > 0
 	g.suspend = max(g.suspend-1, 0)
-	return l.grow(in, peak)
+	reason, high := l.o.high(in)
+	switch {
+	case !high:
+		g.streak++
+		return l.grow(in, peak)
+	case reason != policies.ReasonLatency:
+		return l.cutFrom(in, peak, 1), reason
+	case suspended:
+		g.streak = 0
+		return in.Limit, policies.ReasonHold
+	}
+	return l.latencyCut(in, peak), reason
 }
 
-// bad returns the mark that makes the window a bad one.
-func (l *Linear) bad(in *policies.Load) (policies.Reason, bool) {
-	if reason, high := l.resourceHigh(in); high {
-		return reason, true
+// resourceCut returns the next limit while CPU or memory is above its high
+// mark.
+func (l *Linear) resourceCut(in *policies.Load, peak float64) float64 {
+	if in.Now-l.guard.lastResourceCut < resourceCutEvery {
+		return in.Limit
 	}
-	return l.o.high(in)
+	l.guard.lastResourceCut = in.Now
+	return l.cutFrom(in, peak, 1)
 }
 
 // resourceHigh returns the mark of CPU or memory that the load is above.
@@ -133,7 +139,6 @@ func (l *Linear) cutFrom(in *policies.Load, peak float64, steps int) float64 {
 	g := &l.guard
 	g.cut = true
 	g.streak = 0
-	g.lastCut = in.Now
 	from := in.Limit
 	if peak > 0 {
 		from = min(from, peak)
