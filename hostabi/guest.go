@@ -68,11 +68,11 @@ type guestKey struct{}
 
 // newGuest instantiates the module and runs its start function and
 // _initialize.
-func (m *Module) newGuest(o guestOptions) (g *guest, err error) {
+func (m *Module) newGuest(o guestOptions) (_ *guest, err error) {
 	if o.logger == nil {
 		o.logger = m.host.o.Logger
 	}
-	g = &guest{m: m, o: o, now: o.now, random: random{state: o.seed}}
+	g := &guest{m: m, o: o, now: o.now, random: random{state: o.seed}}
 	g.log = lineLog{logger: o.logger.With("policy", m.manifest.Name)}
 	g.ctx = context.WithValue(context.Background(), guestKey{}, g)
 	// No name, so that there can be many; no start functions, because wazero

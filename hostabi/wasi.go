@@ -61,7 +61,8 @@ func errno(ok bool) uint64 {
 }
 
 func (g *guest) wasiClock(mem api.Memory, stack []uint64) {
-	stack[0] = errno(mem.WriteUint64Le(uint32(stack[2]), uint64(g.now+g.slept)))
+	// A Go guest's runtime refuses to start at moment 0.
+	stack[0] = errno(mem.WriteUint64Le(uint32(stack[2]), uint64(max(g.now+g.slept, 1))))
 }
 
 // wasiWrite takes what is written to standard output and error, and keeps its
