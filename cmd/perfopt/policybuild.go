@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/perfopt/perfopt/internal/terminal"
+)
+
+const policyBuildUsage = `policy build DIR
+
+Builds the policy in a folder to a WebAssembly module with the plain Go
+toolchain (1.24 or newer), and prints the module's size and digest. The same
+sources and toolchain give the same digest. Exit code 1 means that it does not
+compile.`
+
+func policyBuildCommand(ctx context.Context, e *env, args []string) int {
+	fs := e.flags().withJSON()
+	out := fs.String("o", "", "`FILE` to write (default DIR/NAME.wasm, NAME being the folder's name)")
+	rest, code, ok := fs.parse(args, 1, 1)
+	if !ok {
+		return code
+	}
+	dir := rest[0]
+	if *out == "" {
+		*out = output(dir)
+	}
+	file, err := filepath.Abs(*out)
+	if err != nil {
+		return e.wrong(err)
+	}
+	tool, err := goToolchain(ctx, dir)
+	if err != nil {
+		return e.wrong(err)
+	}
+	build := exec.CommandContext(ctx, tool, "build", "-buildmode=c-shared", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", file, ".")
+	build.Dir = dir
+	build.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm")
+	progress := terminal.Start(e.stderr, terminal.IsTerminal(e.stderr), "building "+dir)
+	defer progress.Stop()
+	messages, err := build.CombinedOutput()
+	progress.Stop()
+	if err != nil {
+		e.notef("%s", strings.TrimRight(string(messages), "\n"))
+		return e.no(fmt.Errorf("%s does not build (%w)", dir, err))
+	}
+	module, err := os.ReadFile(file)
+	if err != nil {
+		return e.wrong(err)
+	}
+	sum := sha256.Sum256(module)
+	digest := hex.EncodeToString(sum[:])
+	if e.json {
+		e.printJSON(struct {
+			File   string `json:"file"`
+			Bytes  int    `json:"bytes"`
+			Digest string `json:"sha256"`
+		}{*out, len(module), digest})
+		return exitOK
+	}
+	e.printf("%s  %s  sha256 %s\n", *out, terminal.Bytes(int64(len(module))), digest)
+	return exitOK
+}
+
+// goToolchain finds a Go toolchain that can build the policy in dir, or says
+// what is missing.
+func goToolchain(ctx context.Context, dir string) (string, error) {
+	if _, err := os.Stat(filepath.Join(dir, "go.mod")); err != nil {
+		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+			return "", fmt.Errorf("%s is not a folder: give the folder that \"perfopt policy new\" wrote", dir)
+		}
+		return "", fmt.Errorf("%s has no go.mod: give the folder that \"perfopt policy new\" wrote", dir)
+	}
+	tool, err := exec.LookPath("go")
+	if err != nil {
+		return "", errors.New("the Go toolchain is missing: install Go 1.24 or newer from https://go.dev/dl or your system's packages, and see that \"go\" is in PATH")
+	}
+	version := exec.CommandContext(ctx, tool, "env", "GOVERSION")
+	version.Dir = dir
+	text, err := version.Output()
+	if err != nil {
+		return "", fmt.Errorf("%s env GOVERSION: %w", tool, err)
+	}
+	if v := strings.TrimSpace(string(text)); !atLeast(v, 1, 24) {
+		return "", fmt.Errorf("%s is %s: want Go 1.24 or newer (https://go.dev/dl), which can export functions from a module", tool, v)
+	}
+	return tool, nil
+}
+
+// atLeast compares a version such as "go1.26.8"; one it cannot read (a
+// development build) passes.
+func atLeast(version string, major, minor int) bool {
+	parts := strings.SplitN(strings.TrimPrefix(version, "go"), ".", 3)
+	if len(parts) < 2 {
+		return true
+	}
+	a, err1 := strconv.Atoi(parts[0])
+	b, err2 := strconv.Atoi(digits(parts[1])) // "26rc1" is 26
+	if err1 != nil || err2 != nil {
+		return true
+	}
+	return a > major || a == major && b >= minor
+}
+
+// digits returns the digits that s starts with.
+func digits(s string) string {
+	for i, r := range s {
+		if r < '0' || r > '9' {
+			return s[:i]
+		}
+	}
+	return s
+}
