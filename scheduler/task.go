@@ -27,6 +27,10 @@ type PanicError struct {
 // Error returns the value of the panic; the stack is in the field.
 func (e *PanicError) Error() string { return fmt.Sprintf("task panicked: %v", e.Value) }
 
+// ErrTaskExited is the error of a task in a batch that ended its goroutine
+// (runtime.Goexit), and of the tasks after it if no goroutine is left for them.
+var ErrTaskExited = errors.New("task ended its goroutine")
+
 // Unwrap returns the value of the panic if it is an error.
 func (e *PanicError) Unwrap() error {
 	err, _ := e.Value.(error)
@@ -85,6 +89,9 @@ func outcomeOf(ctx context.Context, err error) Outcome {
 // context is done, the tasks that have not begun fail with its error.
 func DoBatch[T any](ctx context.Context, s *Scheduler, p Priority, tasks []func(context.Context) (T, error)) []Result[T] {
 	results := make([]Result[T], len(tasks))
+	for i := range results {
+		results[i].Err = ErrTaskExited // until the task says otherwise
+	}
 	workers := min(len(tasks), max(1, int(s.gate.limit.Load()/2)))
 	var next atomic.Int64
 	var wait sync.WaitGroup
