@@ -2,15 +2,15 @@ package hostabi
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 
 	"github.com/perfopt/perfopt/hostabi/abi"
 	"github.com/perfopt/perfopt/policies"
+	"github.com/perfopt/perfopt/policies/features"
 )
 
 // Eviction returns the module's policy of kind eviction: its own order, or its
-// scores made an order by env.Sampled. It implements io.Closer and tells its
+// scores made an order by a sampler over env.Features. It implements io.Closer and tells its
 // fuel through FuelUsed() uint64. It must be Reset before it is used; after a
 // fault it answers nothing until it is Reset again, which starts a fresh
 // instance.
@@ -22,19 +22,14 @@ func (m *Module) Eviction(env Env) (policies.Orderer, error) {
 		}
 		return &orderer{instance: i}, nil
 	}
-	if env.Sampled == nil {
-		return nil, errors.New("eviction by scores needs a sampler: set Env.Sampled")
+	if env.Features == nil {
+		return nil, fmt.Errorf("policy module %s scores candidates: it needs the cache's features", m.manifest.Name)
 	}
 	s, err := m.scorer(env)
 	if err != nil {
 		return nil, err
 	}
-	o, err := env.Sampled(s)
-	if err != nil {
-		_ = s.Close()
-		return nil, err
-	}
-	return &sampled{Orderer: o, scorer: s}, nil
+	return &sampled{Orderer: features.Sampled(s, env.Features, features.SampledOptions{Seed: env.Seed}), scorer: s}, nil
 }
 
 // orderer is a module's order of eviction.

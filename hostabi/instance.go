@@ -11,10 +11,14 @@ import (
 
 	"github.com/perfopt/perfopt/hostabi/abi"
 	"github.com/perfopt/perfopt/policies"
+	"github.com/perfopt/perfopt/policies/features"
 )
 
 // Env is what an instance is given.
 type Env struct {
+	// Features are the cache's. Wanted by [Module.Eviction] for modules that
+	// score candidates; others need none.
+	Features *features.Table
 	// Config are the settings; keys that are missing take the schema's defaults.
 	Config map[string]any
 	// Seed makes the instance's randomness.
@@ -29,9 +33,6 @@ type Env struct {
 	Metric func(name string, v float64)
 	// Replay and Shadow are told to the module.
 	Replay, Shadow bool
-	// Sampled makes an Orderer of a Scorer. Wanted by [Module.Eviction] for
-	// modules that score.
-	Sampled func(policies.Scorer) (policies.Orderer, error)
 }
 
 // instance is the part that the policies of all kinds share: a guest that is

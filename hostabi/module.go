@@ -143,6 +143,9 @@ func (m *Module) release() {
 	m.host.released()
 }
 
+// Budget returns the fuel that a call about that many rows may use.
+func (m *Module) Budget(rows int) int64 { return m.budget(rows) }
+
 // budget is the fuel of a call with that many rows.
 func (m *Module) budget(rows int) int64 {
 	f := &m.host.o.Fuel

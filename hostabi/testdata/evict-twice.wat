@@ -1,0 +1,12 @@
+;; Names one slot twice.
+(module
+  (memory (export "memory") 2)
+  (data (i32.const 16) "{\"name\":\"evict-twice\",\"abi\":1,\"kinds\":[\"eviction\"],\"features\":[]}")
+  (func (export "pf_abi_1"))
+  (func (export "pf_manifest") (result i64) (i64.const 0x10_00000041))
+  (func (export "pf_arena") (param $bytes i32) (result i32) (i32.const 1024))
+  (func (export "pf_init") (result i32) (i32.const 0))
+  (func (export "pf_events") (param $n i32) (result i32) (local.get $n))
+  (func (export "pf_evict") (param $want i32) (result i32) 
+      (i64.store (i32.add (i32.const 1024) (i32.load (i32.const 1040))) (i64.const 0)) (i32.const 2))
+)

@@ -1,0 +1,11 @@
+;; Wants more than a policy may have, though a Go guest could.
+(module
+  (memory (export "memory") 300)
+  (data (i32.const 16) "{\"name\":\"memory-large\",\"abi\":1,\"kinds\":[\"ttl\"],\"features\":[\"base_ttl_s\"]}")
+  (func (export "pf_abi_1"))
+  (func (export "pf_manifest") (result i64) (i64.const 0x10_00000049))
+  (func (export "pf_arena") (param $bytes i32) (result i32) (i32.const 1024))
+  (func (export "pf_init") (result i32) (i32.const 0))
+  (func (export "pf_ttl") (param $n i32) (result i32)
+    (local.get $n))
+)

@@ -1,0 +1,10 @@
+;; Lacks an export that every policy needs.
+(module
+  (memory (export "memory") 2)
+  (data (i32.const 16) "{\"name\":\"no-init\",\"abi\":1,\"kinds\":[\"ttl\"],\"features\":[\"base_ttl_s\"]}")
+  (func (export "pf_abi_1"))
+  (func (export "pf_manifest") (result i64) (i64.const 0x10_00000044))
+  (func (export "pf_arena") (param $bytes i32) (result i32) (i32.const 1024))
+  (func (export "pf_ttl") (param $n i32) (result i32)
+    (local.get $n))
+)

@@ -1,0 +1,9 @@
+;; Says that it decides ttl and does not export it.
+(module
+  (memory (export "memory") 2)
+  (data (i32.const 16) "{\"name\":\"no-ttl\",\"abi\":1,\"kinds\":[\"ttl\"],\"features\":[\"base_ttl_s\"]}")
+  (func (export "pf_abi_1"))
+  (func (export "pf_manifest") (result i64) (i64.const 0x10_00000043))
+  (func (export "pf_arena") (param $bytes i32) (result i32) (i32.const 1024))
+  (func (export "pf_init") (result i32) (i32.const 0))
+)

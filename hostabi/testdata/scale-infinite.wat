@@ -1,0 +1,10 @@
+;; Wants no limit.
+(module
+  (memory (export "memory") 2)
+  (data (i32.const 16) "{\"name\":\"scale-infinite\",\"abi\":1,\"kinds\":[\"scaling\"],\"features\":[]}")
+  (func (export "pf_abi_1"))
+  (func (export "pf_manifest") (result i64) (i64.const 0x10_00000043))
+  (func (export "pf_arena") (param $bytes i32) (result i32) (i32.const 1024))
+  (func (export "pf_init") (result i32) (i32.const 0))
+  (func (export "pf_scale") (result i32) (f64.store (i32.add (i32.const 1024) (i32.load (i32.const 1040))) (f64.const inf)) (i32.const 0))
+)

@@ -1,0 +1,10 @@
+;; Traps.
+(module
+  (memory (export "memory") 2)
+  (data (i32.const 16) "{\"name\":\"scale-trap\",\"abi\":1,\"kinds\":[\"scaling\"],\"features\":[]}")
+  (func (export "pf_abi_1"))
+  (func (export "pf_manifest") (result i64) (i64.const 0x10_0000003f))
+  (func (export "pf_arena") (param $bytes i32) (result i32) (i32.const 1024))
+  (func (export "pf_init") (result i32) (i32.const 0))
+  (func (export "pf_scale") (result i32) (unreachable))
+)

@@ -1,0 +1,12 @@
+;; Overwrites the header of the arena on every call; the host does not read it back.
+(module
+  (memory (export "memory") 2)
+  (data (i32.const 16) "{\"name\":\"ttl-header\",\"abi\":1,\"kinds\":[\"ttl\"],\"features\":[\"base_ttl_s\"]}")
+  (func (export "pf_abi_1"))
+  (func (export "pf_manifest") (result i64) (i64.const 0x10_00000047))
+  (func (export "pf_arena") (param $bytes i32) (result i32) (i32.const 1024))
+  (func (export "pf_init") (result i32) (i32.const 0))
+  (func (export "pf_ttl") (param $n i32) (result i32)
+    (memory.fill (i32.const 1024) (i32.const 255) (i32.const 64))
+    (local.get $n))
+)

@@ -1,0 +1,13 @@
+;; Logs from behind its memory.
+(module
+  (import "perfopt_v1" "log" (func $log (param i32 i32 i32)))
+  (memory (export "memory") 2)
+  (data (i32.const 16) "{\"name\":\"ttl-log-outside\",\"abi\":1,\"kinds\":[\"ttl\"],\"features\":[\"base_ttl_s\"]}")
+  (func (export "pf_abi_1"))
+  (func (export "pf_manifest") (result i64) (i64.const 0x10_0000004c))
+  (func (export "pf_arena") (param $bytes i32) (result i32) (i32.const 1024))
+  (func (export "pf_init") (result i32) (i32.const 0))
+  (func (export "pf_ttl") (param $n i32) (result i32)
+    (call $log (i32.const 2) (i32.const 0x1fff0) (i32.const 100))
+    (local.get $n))
+)

@@ -1,0 +1,13 @@
+;; Moves a metric that it has not declared.
+(module
+  (import "perfopt_v1" "metric" (func $metric (param i32 f64)))
+  (memory (export "memory") 2)
+  (data (i32.const 16) "{\"name\":\"ttl-metric\",\"abi\":1,\"kinds\":[\"ttl\"],\"features\":[\"base_ttl_s\"]}")
+  (func (export "pf_abi_1"))
+  (func (export "pf_manifest") (result i64) (i64.const 0x10_00000047))
+  (func (export "pf_arena") (param $bytes i32) (result i32) (i32.const 1024))
+  (func (export "pf_init") (result i32) (i32.const 0))
+  (func (export "pf_ttl") (param $n i32) (result i32)
+    (call $metric (i32.const 40) (f64.const 1))
+    (local.get $n))
+)

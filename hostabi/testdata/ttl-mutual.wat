@@ -1,0 +1,16 @@
+;; Two functions call each other for ever through a table.
+(module
+  (memory (export "memory") 2)
+  (data (i32.const 16) "{\"name\":\"ttl-mutual\",\"abi\":1,\"kinds\":[\"ttl\"],\"features\":[\"base_ttl_s\"]}")
+  (func (export "pf_abi_1"))
+  (func (export "pf_manifest") (result i64) (i64.const 0x10_00000047))
+  (func (export "pf_arena") (param $bytes i32) (result i32) (i32.const 1024))
+  (func (export "pf_init") (result i32) (i32.const 0))
+  (table 2 funcref)
+  (elem (i32.const 0) $a $b)
+  (type $f (func (result i32)))
+  (func $a (result i32) (i32.add (i32.const 1) (call_indirect (type $f) (i32.const 1))))
+  (func $b (result i32) (i32.add (i32.const 1) (call_indirect (type $f) (i32.const 0))))
+  (func (export "pf_ttl") (param $n i32) (result i32)
+    (call $a))
+)

@@ -1,0 +1,16 @@
+;; Loops in a loop: the inner one ends, the outer one does not.
+(module
+  (memory (export "memory") 2)
+  (data (i32.const 16) "{\"name\":\"ttl-nested\",\"abi\":1,\"kinds\":[\"ttl\"],\"features\":[\"base_ttl_s\"]}")
+  (func (export "pf_abi_1"))
+  (func (export "pf_manifest") (result i64) (i64.const 0x10_00000047))
+  (func (export "pf_arena") (param $bytes i32) (result i32) (i32.const 1024))
+  (func (export "pf_init") (result i32) (i32.const 0))
+  (func (export "pf_ttl") (param $n i32) (result i32)
+    (local $i i32)
+    (loop $outer
+      (local.set $i (i32.const 100))
+      (loop $inner (br_if $inner (local.tee $i (i32.sub (local.get $i) (i32.const 1)))))
+      (br $outer))
+    (unreachable))
+)

@@ -1,0 +1,13 @@
+;; Grows a table for ever.
+(module
+  (memory (export "memory") 2)
+  (data (i32.const 16) "{\"name\":\"ttl-table\",\"abi\":1,\"kinds\":[\"ttl\"],\"features\":[\"base_ttl_s\"]}")
+  (func (export "pf_abi_1"))
+  (func (export "pf_manifest") (result i64) (i64.const 0x10_00000046))
+  (func (export "pf_arena") (param $bytes i32) (result i32) (i32.const 1024))
+  (func (export "pf_init") (result i32) (i32.const 0))
+  (table $t 1 funcref)
+  (func (export "pf_ttl") (param $n i32) (result i32)
+    (loop $forever (drop (table.grow $t (ref.null func) (i32.const 1000))) (br $forever))
+    (unreachable))
+)

@@ -1,0 +1,14 @@
+;; Traps on the third call.
+(module
+  (memory (export "memory") 2)
+  (data (i32.const 16) "{\"name\":\"ttl-third\",\"abi\":1,\"kinds\":[\"ttl\"],\"features\":[\"base_ttl_s\"]}")
+  (func (export "pf_abi_1"))
+  (func (export "pf_manifest") (result i64) (i64.const 0x10_00000046))
+  (func (export "pf_arena") (param $bytes i32) (result i32) (i32.const 1024))
+  (func (export "pf_init") (result i32) (i32.const 0))
+  (global $calls (mut i32) (i32.const 0))
+  (func (export "pf_ttl") (param $n i32) (result i32)
+    (global.set $calls (i32.add (global.get $calls) (i32.const 1)))
+    (if (i32.eq (global.get $calls) (i32.const 3)) (then (unreachable)))
+    (local.get $n))
+)
