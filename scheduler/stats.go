@@ -8,7 +8,7 @@ import (
 )
 
 // Stats is what the scheduler shows. Rates, means, percentiles and shares are
-// over the last minute (Seconds says over how much); fields named Total count
+// over about the last minute (Seconds says how much); fields named Total count
 // since the start. An unknown number is 0, never NaN.
 type Stats struct {
 	Policy    string  `json:"policy"`     // name of the seated policy

@@ -15,26 +15,27 @@ const unlimited = math.MaxInt64 &^ 0xFFFFF
 // parseCPUMax reads cpu.max, "quota period" in microseconds, and returns the
 // CPUs that it allows. "max" allows any number.
 func parseCPUMax(b []byte) (cores float64, ok bool) {
-	fields := strings.Fields(string(b))
-	if len(fields) == 0 {
-		return 0, false
+	quota, period, ok := strings.Cut(strings.TrimSpace(string(b)), " ")
+	if !ok {
+		period = "100000" // the kernel's default
 	}
-	quota, err := strconv.ParseInt(fields[0], 10, 64)
-	if err != nil || quota <= 0 {
-		return 0, false
-	}
-	period := int64(100_000) // the kernel's default
-	if len(fields) > 1 {
-		if period, err = strconv.ParseInt(fields[1], 10, 64); err != nil || period <= 0 {
-			return 0, false
-		}
-	}
-	return float64(quota) / float64(period), true
+	return parseQuota([]byte(quota), []byte(period))
 }
 
-// parseBytes reads a file of one number of bytes. "max", a negative number and
-// what version 1 writes for "no limit" are none.
-func parseBytes(b []byte) (n int64, ok bool) {
+// parseQuota reads a quota and its period, each a number of microseconds in a
+// file of its own in version 1. A quota that is no positive number is none.
+func parseQuota(quota, period []byte) (cores float64, ok bool) {
+	q, ok := parseNumber(quota)
+	p, known := parseNumber(period)
+	if !ok || !known || q <= 0 || p <= 0 {
+		return 0, false
+	}
+	return float64(q) / float64(p), true
+}
+
+// parseNumber reads a file of one number. "max", a negative number and what
+// version 1 writes for "no limit" are none.
+func parseNumber(b []byte) (n int64, ok bool) {
 	n, err := strconv.ParseInt(strings.TrimSpace(string(b)), 10, 64)
 	return n, err == nil && n >= 0 && n < unlimited
 }
@@ -99,8 +100,7 @@ func (r reader) cpuLevels(h, accounting hierarchy) []cpuLevel {
 		if h.version == 2 {
 			l.cores, ok = parseCPUMax(r.read(dir, "cpu.max"))
 		} else {
-			quota := strings.TrimSpace(string(r.read(dir, "cpu.cfs_quota_us")))
-			l.cores, ok = parseCPUMax([]byte(quota + " " + string(r.read(dir, "cpu.cfs_period_us"))))
+			l.cores, ok = parseQuota(r.read(dir, "cpu.cfs_quota_us"), r.read(dir, "cpu.cfs_period_us"))
 		}
 		if !ok {
 			continue
@@ -113,7 +113,7 @@ func (r reader) cpuLevels(h, accounting hierarchy) []cpuLevel {
 				l.used = float64(micros) / 1e6
 			}
 		} else if len(accounting.dirs) == len(h.dirs) {
-			if nanos, ok := parseBytes(r.read(accounting.dirs[i], "cpuacct.usage")); ok {
+			if nanos, ok := parseNumber(r.read(accounting.dirs[i], "cpuacct.usage")); ok {
 				l.used = float64(nanos) / 1e9
 			}
 		}
@@ -146,14 +146,14 @@ func (r reader) memory(h hierarchy, total int64) (ratio float64, limit int64, ok
 func (r reader) memoryLevel(version int, dir string) (limit, used int64) {
 	files := memoryFiles[version]
 	for _, name := range files.limits {
-		if n, ok := parseBytes(r.read(dir, name)); ok && (limit == 0 || n < limit) {
+		if n, ok := parseNumber(r.read(dir, name)); ok && (limit == 0 || n < limit) {
 			limit = n
 		}
 	}
 	if limit == 0 {
 		return 0, 0
 	}
-	used, _ = parseBytes(r.read(dir, files.usage))
+	used, _ = parseNumber(r.read(dir, files.usage))
 	inactive, _ := parseKeyed(r.read(dir, "memory.stat"), files.inactive)
 	return limit, max(used-inactive, 0)
 }

@@ -26,6 +26,7 @@ type Monitor struct {
 	host     host
 	interval time.Duration
 	cores    float64 // GOMAXPROCS when the monitor was made
+	total    int64   // bytes of memory of the host; 0 = unknown
 
 	cpuGroup, accounting, memoryGroup hierarchy
 
@@ -64,6 +65,7 @@ func newMonitor(o Options, h host, cores float64) *Monitor {
 	m.cpuGroup = locate(member, mounts, "cpu")
 	m.accounting = locate(member, mounts, "cpuacct")
 	m.memoryGroup = locate(member, mounts, "memory")
+	_, m.total, _ = h.memory()
 	m.Sample()
 	return m
 }
@@ -135,11 +137,11 @@ func (m *Monitor) differences(next *counters, s *Sample) (source string) {
 
 // memory fills in the use of memory and returns its source.
 func (m *Monitor) memory(s *Sample) (source string) {
-	ratio, total, ok := m.host.memory()
-	if group, limit, limited := m.files.memory(m.memoryGroup, total); limited {
+	if group, limit, limited := m.files.memory(m.memoryGroup, m.total); limited {
 		s.MemoryRatio, s.MemoryLimitBytes = min(group, 1), limit
 		return fmt.Sprintf("cgroup%d", m.memoryGroup.version)
 	}
+	ratio, total, ok := m.host.memory()
 	if !ok {
 		return "unknown"
 	}
