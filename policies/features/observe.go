@@ -1,6 +1,8 @@
 package features
 
 import (
+	"math"
+
 	"github.com/perfopt/perfopt/policies"
 )
 
@@ -74,11 +76,9 @@ func (t *Table) hit(r *record, tick, epoch uint64) {
 // accessed returns the use word after one more access.
 func (t *Table) accessed(u use, w rest, tick, epoch uint64) use {
 	past := ticksSince(tick, u.tick())
-	noise := t.dither.Uint64()
-	low := uint32(uint64(uint32(noise)) * unitsPerStep >> 32)
-	high := uint32(noise >> 32 * unitsPerStep >> 32)
-	fast := t.scales.grown(decayed(u.fast(), past*fastDecay), low)
-	slow := t.scales.grown(decayed(u.slow(), past*slowDecay), high)
+	t.noise = t.noise*6364136223846793005 + 1442695040888963407 // Knuth, MMIX
+	fast := t.scales.grown(decayed(u.fast(), past*fastDecay), uint32(t.noise>>32*unitsPerStep>>32))
+	slow := t.scales.grown(decayed(u.slow(), past*slowDecay), uint32(t.noise>>16&math.MaxUint32*unitsPerStep>>32))
 	count := min(t.scales.grown(countUnits(u, w, tick, epoch), unitsPerStep/2), codeMost)
 	return makeUse(tick, fast, slow, count)
 }
@@ -151,30 +151,40 @@ func (t *Table) leave(s policies.Slot, tick uint64) {
 	t.live.remove(s)
 }
 
-// sweep looks at one slot a batch and keeps ticks and epochs of untouched
-// entries from wrapping: whatever has rested for a quarter of a turn is as good
-// as never accessed.
+// sweepSlots is how many slots a sweep looks at, once a second of the host's
+// clock.
+const sweepSlots = 64
+
+// sweep keeps ticks and epochs of untouched entries from wrapping: whatever
+// has rested for a quarter of a turn is as good as never accessed.
 func (t *Table) sweep(tick, epoch uint64) {
-	s := t.sweepSlot
-	r := t.records.at(s)
-	t.sweepSlot++
-	if int(t.sweepSlot)>>6 >= len(t.live.words) {
-		t.sweepSlot = 0
-	}
-	if r == nil || !rest(r.rest.Load()).held() {
+	if ticksSince(tick, t.swept) < 16 && ticksSince(t.swept, tick) < 16 {
 		return
 	}
+	t.swept = tick
+	for range sweepSlots {
+		if r := t.records.at(t.sweepSlot); r != nil && rest(r.rest.Load()).held() {
+			t.settle(r, tick, epoch)
+		}
+		t.sweepSlot++
+		if int(t.sweepSlot>>6) >= len(t.live.words) {
+			t.sweepSlot = 0
+		}
+	}
+}
+
+func (t *Table) settle(r *record, tick, epoch uint64) {
 	u, w := use(r.use.Load()), rest(r.rest.Load())
 	longAgo := ticksSince(tick, u.tick()) > tickMask/4
 	manyMisses := (epoch-w.epoch())&epochMask > epochMask/4
-	if !longAgo && !manyMisses {
+	switch {
+	case longAgo:
+		u = makeUse((tick-tickMask/4)&tickMask, 0, 0, 0)
+	case manyMisses:
+		u = makeUse(u.tick(), u.fast(), u.slow(), 0)
+	default:
 		return
 	}
-	old := u.tick()
-	fast, slow := u.fast(), u.slow()
-	if longAgo {
-		old, fast, slow = (tick-tickMask/4)&tickMask, 0, 0
-	}
-	r.use.Store(uint64(makeUse(old, fast, slow, 0)))
+	r.use.Store(uint64(u))
 	r.rest.Store(uint64(w.withEpoch(epoch)))
 }

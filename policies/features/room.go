@@ -22,7 +22,7 @@ func (t *Table) Room(need int64, weight func(policies.Slot) int64, out []policie
 	for n < len(out) && need > 0 && t.live.total > 0 {
 		var coldest policies.Slot
 		least := ^uint64(0)
-		for _, s := range sample[:t.Sample(t.dither, sample[:])] {
+		for _, s := range sample[:t.Sample(t.rng, sample[:])] {
 			if r := t.records.at(s); r != nil {
 				if h := warmth(use(r.use.Load()), rest(r.rest.Load()), tick, epoch); h < least {
 					coldest, least = s, h
