@@ -76,17 +76,33 @@ func NewTier(o TierOptions) *Tier {
 	return t
 }
 
-// Get returns the entry under key: what waits in the queue, else what the
-// store holds and what has been verified. Nothing is also the answer when the
-// store is away, slow or wrong; it is called within the timeout and ctx.
+// Answer says what a read of a [Tier] found.
+type Answer uint8
+
+// The answers.
+const (
+	Miss Answer = iota // there is no valid entry
+	Hit                // there is
+	Away               // the store could not be asked
+)
+
+// Get is Read for those to whom a store that is away is like an empty one.
 func (t *Tier) Get(ctx context.Context, key string) (Entry, bool) {
+	e, answer := t.Read(ctx, key)
+	return e, answer == Hit
+}
+
+// Read returns the entry under key: what waits in the queue, else what the
+// store holds and what has been verified. It takes no longer than the timeout
+// and ctx.
+func (t *Tier) Read(ctx context.Context, key string) (Entry, Answer) {
 	full := t.o.Prefix + key
 	if o, ok := t.queue.pending(full); ok {
 		return t.pendingEntry(o)
 	}
 	if !t.breaker.Allow() {
 		t.n.skipped.Add(1)
-		return Entry{}, false
+		return Entry{}, Away
 	}
 	within, cancel := context.WithTimeout(ctx, t.o.Timeout)
 	defer cancel()
@@ -97,41 +113,41 @@ func (t *Tier) Get(ctx context.Context, key string) (Entry, bool) {
 	case errors.Is(err, ErrMiss):
 		t.breaker.Record(true)
 		t.n.misses.Add(1)
-		return Entry{}, false
+		return Entry{}, Miss
 	case errors.Is(err, ErrForeign):
 		t.breaker.Record(true)
 		t.corrupt(full)
-		return Entry{}, false
+		return Entry{}, Miss
 	default:
 		if ctx.Err() == nil { // the caller's own end says nothing about the store
 			t.n.errors.Add(1)
 			t.failed(err)
 		}
 		t.n.misses.Add(1)
-		return Entry{}, false
+		return Entry{}, Away
 	}
 	e, err := Open(b, Opening{Key: full, Now: time.Now(), MaxTTL: t.o.MaxTTL})
 	switch {
 	case errors.Is(err, ErrCorrupt):
 		t.corrupt(full)
-		return Entry{}, false
+		return Entry{}, Miss
 	case err != nil || e.Created.UnixNano() <= t.voidUntil.Load():
 		t.n.misses.Add(1)
-		return Entry{}, false
+		return Entry{}, Miss
 	}
 	t.n.hits.Add(1)
-	return e, true
+	return e, Hit
 }
 
-func (t *Tier) pendingEntry(o op) (Entry, bool) {
+func (t *Tier) pendingEntry(o op) (Entry, Answer) {
 	if o.class != classDelete {
 		if e, err := Open(o.sealed, Opening{Key: o.key, Now: time.Now(), MaxTTL: t.o.MaxTTL}); err == nil {
 			t.n.hits.Add(1)
-			return e, true
+			return e, Hit
 		}
 	}
 	t.n.misses.Add(1)
-	return Entry{}, false
+	return Entry{}, Miss
 }
 
 // corrupt counts and deletes what lies under a key and is no entry.
