@@ -61,7 +61,7 @@ type guest struct {
 	used     uint64 // fuel
 	random   random
 	log      lineLog
-	stderr   tail
+	stderr   written
 }
 
 type guestKey struct{}
@@ -258,6 +258,7 @@ func (g *guest) out() []byte {
 // a fault the guest must be closed.
 func (g *guest) call(f api.Function, budget int64, args ...uint64) (int32, *policies.Fault) {
 	copy(g.stack[:], args)
+	g.stderr.text = g.stderr.text[:0]
 	g.fuel.Set(uint64(budget))
 	err := f.CallWithStack(g.ctx, g.stack[:])
 	left := int64(g.fuel.Get())
@@ -278,11 +279,15 @@ func (g *guest) trapped(f api.Function, err error, budget, left int64) *policies
 	case left < -noGrowth/2:
 		return g.failed(policies.FaultMemory, name+" wanted to grow the memory, which is allowed until pf_init has returned")
 	case left < 0:
-		return g.failed(policies.FaultFuel, fmt.Sprintf("%s used up its %d units of fuel", name, budget))
+		// A Go guest that panics may use up the rest by saying so.
+		return g.failed(policies.FaultFuel, fmt.Sprintf("%s used up its %d units of fuel", name, budget)+g.stderr.note())
 	}
-	detail := name + " trapped: " + firstLines(err)
-	if s := g.stderr.String(); s != "" {
-		detail += "; it wrote: " + s
+	detail := name + " trapped: "
+	if note := g.stderr.note(); note != "" {
+		first, _, _ := strings.Cut(err.Error(), "\n")
+		detail += first + note
+	} else {
+		detail += firstLines(err)
 	}
 	return g.failed(policies.FaultTrap, detail)
 }

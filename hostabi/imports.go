@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 	"unicode"
-	"unicode/utf8"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/tetratelabs/wazero"
@@ -157,21 +156,21 @@ func sanitize(s string, limit int) string {
 	return b.String()
 }
 
-// tail keeps the end of what was written to it.
-type tail struct{ text []byte }
+// written keeps the beginning of what a call wrote to standard output and
+// error: a Go guest that panics says there why, and then where.
+type written struct{ text []byte }
 
-const tailBytes = 256
+const writtenBytes = 256
 
-func (t *tail) write(p []byte) {
-	t.text = append(t.text, p[max(0, len(p)-tailBytes):]...)
-	t.text = t.text[max(0, len(t.text)-tailBytes):]
+func (w *written) write(p []byte) {
+	w.text = append(w.text, p[:min(len(p), writtenBytes-len(w.text))]...)
 }
 
-// String returns the end, one line, from the start of a character on.
-func (t *tail) String() string {
-	p := t.text
-	for len(p) > 0 && !utf8.RuneStart(p[0]) {
-		p = p[1:]
+// note returns what was written as one line to end an error with, or nothing.
+func (w *written) note() string {
+	text := strings.ToValidUTF8(string(w.text), "")
+	if text = strings.Join(strings.Fields(text), " "); text != "" {
+		return "; it wrote: " + text
 	}
-	return strings.Join(strings.Fields(string(p)), " ")
+	return ""
 }

@@ -150,7 +150,7 @@ func (m *Module) Budget(rows int) int64 { return m.budget(rows) }
 func (m *Module) budget(rows int) int64 {
 	f := &m.host.o.Fuel
 	if m.goGuest {
-		return min(f.Call+f.RowGo*int64(rows), f.MaxGo)
+		return min(f.CallGo+f.RowGo*int64(rows), f.MaxGo)
 	}
 	return min(f.Call+f.Row*int64(rows), f.Max)
 }

@@ -66,7 +66,7 @@ func (g *guest) wasiClock(mem api.Memory, stack []uint64) {
 }
 
 // wasiWrite takes what is written to standard output and error, and keeps its
-// end: a Go guest that panics says why there.
+// beginning: a Go guest that panics says why there.
 func (g *guest) wasiWrite(mem api.Memory, stack []uint64) {
 	fd, vectors, count, written := uint32(stack[0]), uint32(stack[1]), uint32(stack[2]), uint32(stack[3])
 	if fd != 1 && fd != 2 {
