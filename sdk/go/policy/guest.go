@@ -228,15 +228,17 @@ func status(n int32, err error) int32 {
 	return failed(err)
 }
 
+// failed compares errors as they are: looking at wrapped ones costs more than
+// the budget of a small call.
 func failed(err error) int32 {
-	if errors.Is(err, ErrWarmingUp) {
+	if err == ErrWarmingUp {
 		return statusWarmingUp
 	}
 	Log(LevelError, err.Error())
-	switch {
-	case errors.Is(err, ErrBadInput):
+	switch err {
+	case ErrBadInput:
 		return statusBadInput
-	case errors.Is(err, ErrUnsupported):
+	case ErrUnsupported:
 		return statusUnsupported
 	}
 	return statusInternalError

@@ -79,8 +79,8 @@ type Capacity struct {
 	MaxSlots uint32 // every slot is below it
 }
 
-// Errors with a meaning of their own; any other error is logged and reported
-// as an internal one.
+// Errors with a meaning of their own. They are returned as they are, not
+// wrapped; any other error is logged and reported as an internal one.
 var (
 	// ErrWarmingUp says that the policy has no opinion yet: the host decides by
 	// itself, and it is not a fault.
