@@ -78,6 +78,7 @@ type Options struct {
 // fields take the defaults.
 type Fuel struct {
 	Call   int64 // every call; default 50,000
+	CallGo int64 // the same for Go guests, whose collector may run in any call; default 2,000,000
 	Row    int64 // in addition for each row, event or wanted victim; default 4,000
 	RowGo  int64 // the same for Go guests; default 16,000
 	Max    int64 // bound of a call; default 5,000,000
@@ -95,6 +96,7 @@ func (f Fuel) withDefaults() Fuel {
 		}
 	}
 	set(&f.Call, 50_000)
+	set(&f.CallGo, 2_000_000)
 	set(&f.Row, 4_000)
 	set(&f.RowGo, 16_000)
 	set(&f.Max, 5_000_000)
