@@ -49,7 +49,10 @@ type Cache[K comparable, V any] struct {
 	stop          chan struct{}
 	done          chan struct{}
 	closed        sync.Once
-	swap          sync.Mutex // one UseEviction at a time; taken before all other locks
+
+	swap sync.Mutex // one UseEviction at a time; taken before all other locks
+	// guards the field below
+	ended bool // Close was called
 
 	ttl        atomic.Pointer[ttlSeat]
 	clock      atomic.Int64 // last reading of now
@@ -74,9 +77,10 @@ type Cache[K comparable, V any] struct {
 
 	intake sync.Mutex
 	// guards the fields below
-	log   log // writes taken from the queues, on their way to the turn
-	spare []record
-	freed []policies.Slot
+	log      log    // writes taken from the queues, on their way to the turn
+	arriving bitmap // slots of the inserts in log
+	spare    []record
+	freed    []policies.Slot
 }
 
 // seatName is what Stats says of the eviction seat.
@@ -344,13 +348,14 @@ func (c *Cache[K, V]) write(key K, value V, w Write, hash uint64, l *lease[V]) b
 		s.voidLease(hash, key)
 	}
 	c.enqueue(s, number, r)
+	out := s.crowdedOut
+	s.crowdedOut = nil
 	s.mu.Unlock()
 	c.settle(s)
-	if used > c.capacity || c.entries.Load() > c.maxEntries {
-		c.makeRoom(weight)
-	} else if c.margin > 0 && used > c.capacity-c.margin/2 {
-		c.wakeUp()
+	for _, e := range out {
+		c.notify(e, CauseEvicted)
 	}
+	c.afterWrite(used, weight)
 	if old != nil {
 		cause := CauseReplaced
 		if c.expired(old.expiry()) {
@@ -359,6 +364,20 @@ func (c *Cache[K, V]) write(key K, value V, w Write, hash uint64, l *lease[V]) b
 		c.notify(old, cause)
 	}
 	return true
+}
+
+// afterWrite keeps the bound: maintenance is asked for room when half of the
+// margin is used up; a writer that finds a quarter left makes room for all if
+// nobody is at it, and one that finds none makes its own.
+func (c *Cache[K, V]) afterWrite(used int64, weight uint32) {
+	switch left := c.capacity - used; {
+	case left < 0 || c.entries.Load() > c.maxEntries:
+		c.makeRoom(weight)
+	case left < c.margin/4:
+		c.tryTurn()
+	case left < c.margin/2:
+		c.wakeUp()
+	}
 }
 
 // ready reports whether the shard can take a write: room in its queue and a
@@ -373,31 +392,24 @@ func (c *Cache[K, V]) ready(s *shard[K, V]) bool {
 	return len(s.free) > 0
 }
 
-// relieve empties the queues and brings back the slots of what has left. No
-// lock is held.
+// relieve empties the queues and brings back the slots of what has left. The
+// writer does a part of maintenance's work where much is waiting, and waits for
+// a call of the policy only behind logBound events. No lock is held.
 func (c *Cache[K, V]) relieve() {
 	c.intake.Lock()
-	full := len(c.log.events) >= logBound/8
-	if !full || len(c.log.events) < logBound && !c.turnIsFree() {
+	waiting := len(c.log.events)
+	if waiting < logBound {
 		c.gather()
-		c.intake.Unlock()
-		c.wakeUp()
-		if c.entriesOver() > 0 && !c.tryTurn() {
-			c.sampleOut()
-		}
-		return
 	}
 	c.intake.Unlock()
-	c.takeTurn()
-}
-
-// turnIsFree reports whether nobody has the turn at this moment.
-func (c *Cache[K, V]) turnIsFree() bool {
-	if c.turn.TryLock() {
-		c.turn.Unlock()
-		return true
+	switch {
+	case waiting >= logBound:
+		c.takeTurn()
+	case waiting >= logBound/8:
+		c.tryTurn()
+	default:
+		c.wakeUp()
 	}
-	return false
 }
 
 // refuse turns a write away that is too heavy and deletes what the key had,
@@ -485,12 +497,13 @@ func (c *Cache[K, V]) Close() {
 		close(c.stop)
 		<-c.done
 		c.swap.Lock()
-		defer c.swap.Unlock()
+		c.ended = true
 		c.turn.Lock()
 		policy := c.m.seat.policy
 		c.m.seat.policy = nil
 		c.name.Store(&seatName{c.m.seat.info.Name, true})
-		c.endTurn()
+		c.turn.Unlock()
+		c.swap.Unlock()
 		_ = closePolicy(policy)
 		if former := c.ttl.Swap(nil); former != nil {
 			_ = closePolicy(former.policy)

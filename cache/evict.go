@@ -27,8 +27,12 @@ func (c *Cache[K, V]) entriesOver() int64            { return c.entries.Load() -
 // also added, are still at it.
 func (c *Cache[K, V]) makeRoom(weight uint32) {
 	var mine int64
-	for c.weightOver(0) > 0 || c.entriesOver() > 0 {
+	for tries := 0; c.weightOver(0) > 0 || c.entriesOver() > 0; tries++ {
 		if c.tryTurn() {
+			continue
+		}
+		if tries == 0 {
+			runtime.Gosched() // whoever has the turn may be waiting for this processor
 			continue
 		}
 		if mine > 0 && mine >= int64(weight) {
@@ -104,10 +108,9 @@ func (c *Cache[K, V]) checkNamed(named []policies.Slot) error {
 func (c *Cache[K, V]) evictNamed(named []policies.Slot, sampled bool) int {
 	evicted := 0
 	c.intake.Lock()
-	left := c.leftInLog()
 	for _, slot := range named {
-		if left[slot] {
-			continue
+		if c.arriving.has(slot) {
+			continue // it has left, and another has taken the slot, unseen by the policy
 		}
 		s, number, e, pos := c.lockSlot(slot)
 		if s == nil {
@@ -143,22 +146,6 @@ func (c *Cache[K, V]) evictNamed(named []policies.Slot, sampled bool) int {
 		c.m.wheel.remove(slot)
 	}
 	return evicted
-}
-
-// leftInLog returns the slots whose removal waits in the log: since the last
-// delivery their entry has left and another may have taken the slot, which no
-// policy can have named. Both locks, turn and intake, are held.
-func (c *Cache[K, V]) leftInLog() map[policies.Slot]bool {
-	var left map[policies.Slot]bool
-	for _, e := range c.log.events {
-		if e.Op == policies.OpRemove || e.Op == policies.OpExpire {
-			if left == nil {
-				left = make(map[policies.Slot]bool)
-			}
-			left[e.Slot] = true
-		}
-	}
-	return left
 }
 
 // sampler is what a writer needs to evict by itself.

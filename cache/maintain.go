@@ -18,19 +18,20 @@ const (
 
 // maintenance is the state of whoever has the turn.
 type maintenance struct {
-	seat   seat
-	held   bitmap // slots that features and the policy know as resident
-	batch  log    // accepted events that neither has seen
-	work   log    // the log being read
-	hits   []seen // hits read from the rings
-	now    policies.Nanos
-	wheel  wheel
-	expire []policies.Slot // scratch: slots that came due
-	named  []policies.Slot // scratch: victims that the policy named
-	fresh  int             // events of batch that features has seen (inline)
-	rows   int             // rows of batch that features has seen (inline)
-	tee    *tee            // for a policy that is being taught; nil mostly
-	faults []error         // to be told when the turn is over
+	seat    seat
+	held    bitmap // slots that features and the policy know as resident
+	batch   log    // accepted events that neither has seen
+	work    log    // the log being read
+	arrived bitmap // slots of the inserts in work; empty between rounds
+	hits    []seen // hits read from the rings
+	now     policies.Nanos
+	wheel   wheel
+	expire  []policies.Slot // scratch: slots that came due
+	named   []policies.Slot // scratch: victims that the policy named
+	fresh   int             // events of batch that features has seen (inline)
+	rows    int             // rows of batch that features has seen (inline)
+	tee     *tee            // for a policy that is being taught; nil mostly
+	faults  []error         // to be told when the turn is over
 }
 
 // run is the maintenance goroutine: a round every tick and when writers ask.
@@ -113,25 +114,28 @@ func (c *Cache[K, V]) round() (busy bool) {
 	} else {
 		m.now = c.readClock()
 		m.hits = m.hits[:0]
+		maxRing := c.stripes.maxRing()
 		for i := range c.stripes {
-			m.hits = c.stripes[i].drain(m.hits)
+			m.hits = c.stripes[i].drain(m.hits, maxRing)
 		}
 		c.intake.Lock()
 		c.gather()
 		m.work, c.log = c.log, m.work
+		m.arrived, c.arriving = c.arriving, m.arrived
 		c.intake.Unlock()
 		c.readLog(&m.work)
 		m.work.reset()
 		c.readHits()
-		c.flush()
 		busy = len(m.hits) > len(c.stripes)*minRing/2
 	}
 	if c.expireDue() {
 		busy = true
 		c.wakeUp()
 	}
+	c.flush()
 	if c.weightOver(c.margin) > 0 || c.entriesOver() > 0 {
 		c.evict()
+		c.flush()
 	}
 	return busy
 }
@@ -158,6 +162,8 @@ func (c *Cache[K, V]) gather() {
 					continue
 				case policies.OpRemove, policies.OpExpire:
 					freed = append(freed, r.event.Slot)
+				case policies.OpInsert:
+					c.arriving.set(r.event.Slot)
 				}
 				c.log.add(r.event, r.row)
 			}
@@ -174,6 +180,9 @@ func (c *Cache[K, V]) readLog(l *log) {
 		var in policies.Insert
 		if e.Op.HasInsert() {
 			in, rows = rows[0], rows[1:]
+		}
+		if e.Op == policies.OpInsert {
+			c.m.arrived.clear(e.Slot)
 		}
 		c.deliver(e, in)
 	}
@@ -271,7 +280,7 @@ func (c *Cache[K, V]) settle(s *shard[K, V]) {
 	s.queue = s.queue[:0]
 	c.slots.put(freed)
 	c.freed = freed
-	due := c.m.wheel.count > 0 && c.tickAt(c.m.now)>>wheelShift > c.m.wheel.at
+	due := c.m.wheel.count > 0 && c.tickAt(c.m.now)>>wheelShift > c.m.wheel.at+1
 	if due || len(c.m.faults) > 0 {
 		c.tryTurn() // in vain where this is maintenance itself
 	}

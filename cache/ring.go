@@ -8,8 +8,13 @@ import (
 )
 
 const (
-	minRing = 64   // cells of a fresh ring
-	maxRing = 1024 // cells to which a ring grows that loses records
+	minRing = 64 // cells of a fresh ring
+
+	// ringCells bounds the cells of all rings that have grown because they lost
+	// records, 8 bytes each; no ring is bounded below leastRing. Large rings
+	// matter where maintenance waits for a processor as long as everybody else.
+	ringCells = 1 << 17
+	leastRing = 1 << 10
 )
 
 // ring holds recorded hits until maintenance reads them. A cell is 0 or a
@@ -47,7 +52,7 @@ type seen struct {
 // drain appends what was recorded since the last drain; called by one
 // goroutine at a time. A record whose cell is claimed but not yet written is
 // lost. A ring that had to drop doubles.
-func (s *stripe) drain(dst []seen) []seen {
+func (s *stripe) drain(dst []seen, maxRing int) []seen {
 	r := s.ring.Load()
 	from, to := s.read.Load(), s.hits.Load()
 	if from == to {
@@ -61,7 +66,7 @@ func (s *stripe) drain(dst []seen) []seen {
 			dst = append(dst, seen{policies.Slot(v>>32 - 1), uint32(v)})
 		}
 	}
-	if to-from > size && size < maxRing {
+	if to-from > size && int(size) < maxRing {
 		s.ring.Store(&ring{make([]atomic.Uint64, 2*size)})
 	}
 	s.read.Store(to)
@@ -86,6 +91,9 @@ func (s stripes) mine() *stripe {
 	p := uint64(uintptr(unsafe.Pointer(&here))) >> 11
 	return &s[(p*0x9E37_79B9_7F4A_7C15>>32)&uint64(len(s)-1)]
 }
+
+// maxRing is the bound of each ring.
+func (s stripes) maxRing() int { return max(ringCells/len(s), leastRing) }
 
 func (s stripes) counts() (hits, misses uint64) {
 	for i := range s {

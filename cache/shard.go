@@ -56,6 +56,9 @@ type shard[K comparable, V any] struct {
 	leases *[leaseStripes]uint32
 	calls  map[K]*call[V] // loads in flight
 	counts writeCounts
+	// crowdedOut are entries that the write in progress evicted because too many
+	// hashes are equal.
+	crowdedOut []*entry[K, V]
 }
 
 // shardsFor returns the number of shards, a power of two.
@@ -96,7 +99,11 @@ func (c *Cache[K, V]) add(s *shard[K, V], number uint32, hash uint64, e *entry[K
 	}
 	pos, ok := t.insert(hash, e)
 	for !ok {
-		t = c.grow(s, number)
+		if len(t.lines)*lineSlots > crowded*(s.count+maxProbe*lineSlots) {
+			c.crowdOut(s, number, hash)
+		} else {
+			t = c.grow(s, number)
+		}
 		pos, ok = t.insert(hash, e)
 	}
 	s.count++
@@ -105,19 +112,46 @@ func (c *Cache[K, V]) add(s *shard[K, V], number uint32, hash uint64, e *entry[K
 	return slot
 }
 
-// grow moves the entries of a shard into a table half as large again. Readers
-// go on in the former one.
+// crowded is how many times its entries a table may have places before a search
+// path that is full means equal hashes, which more growth does not part.
+const crowded = 2
+
+// crowdOut evicts an entry of the search path of a hash. The shard's lock is
+// held.
+func (c *Cache[K, V]) crowdOut(s *shard[K, V], number uint32, hash uint64) {
+	t := s.table.Load()
+	pos := uint32(t.home(hash)) << 3
+	e := t.at(pos)
+	t.remove(c.hasher.index(e.key), pos)
+	c.evictCrowded(s, number, e)
+}
+
+// evictCrowded accounts for an entry that has lost its place to others of its
+// hash; the write that caused it tells the listener. The shard's lock is held.
+func (c *Cache[K, V]) evictCrowded(s *shard[K, V], number uint32, e *entry[K, V]) {
+	c.left(s, e)
+	s.counts.evicted++
+	s.counts.sampled++
+	s.crowdedOut = append(s.crowdedOut, e)
+	c.enqueue(s, number, record{event: policies.Event{Slot: e.slot(), Op: policies.OpRemove}})
+}
+
+// grow moves the entries of a shard into a table half as large again, or larger
+// where a search path is full there too. Readers go on in the former one.
 func (c *Cache[K, V]) grow(s *shard[K, V], number uint32) *table[K, V] {
 	from := s.table.Load()
 	for lines := len(from.lines)*3/2 + 1; ; lines = lines*3/2 + 1 {
-		if to := newTable[K, V](lines); c.move(from, to, number) {
+		last := lines*lineSlots > 2*crowded*(s.count+maxProbe*lineSlots)
+		if to := newTable[K, V](lines); c.move(s, from, to, number, last) {
 			s.table.Store(to)
 			return to
 		}
 	}
 }
 
-func (c *Cache[K, V]) move(from, to *table[K, V], number uint32) bool {
+// move fills a table from another; false where an entry has no place in it,
+// unless it is the last that is tried: then such entries are evicted.
+func (c *Cache[K, V]) move(s *shard[K, V], from, to *table[K, V], number uint32, last bool) bool {
 	for i := range from.lines {
 		for p := range from.lines[i].entry {
 			e := from.lines[i].entry[p].Load()
@@ -125,10 +159,14 @@ func (c *Cache[K, V]) move(from, to *table[K, V], number uint32) bool {
 				continue
 			}
 			pos, ok := to.insert(c.hasher.index(e.key), e)
-			if !ok {
+			switch {
+			case ok:
+				c.slots.place(e.slot(), number<<c.posBits|pos)
+			case last:
+				c.evictCrowded(s, number, e)
+			default:
 				return false
 			}
-			c.slots.place(e.slot(), number<<c.posBits|pos)
 		}
 	}
 	return true
@@ -138,8 +176,13 @@ func (c *Cache[K, V]) move(from, to *table[K, V], number uint32) bool {
 // free only when maintenance has read the record that the caller enqueues. The
 // shard's lock is held.
 func (c *Cache[K, V]) take(s *shard[K, V], hash uint64, pos uint32, e *entry[K, V]) uint32 {
-	weight := c.slots.weight(e.slot())
 	s.table.Load().remove(hash, pos)
+	return c.left(s, e)
+}
+
+// left accounts for an entry that is no longer in the table.
+func (c *Cache[K, V]) left(s *shard[K, V], e *entry[K, V]) uint32 {
+	weight := c.slots.weight(e.slot())
 	s.count--
 	c.slots.place(e.slot(), nowhere)
 	c.used.Add(-int64(weight))

@@ -24,6 +24,9 @@ const (
 // they happen, in three attempts: the former policy stays.
 var ErrBehind = errors.New("the policy takes in events more slowly than they happen")
 
+// ErrClosed is the end of a swap after Close.
+var ErrClosed = errors.New("the cache is closed")
+
 // UseEviction makes an eviction policy over the cache's features, teaches it
 // the residents, coldest first, aside and in batches, catches up with what
 // happened meanwhile and exchanges it for the present one, which is closed if
@@ -32,8 +35,18 @@ var ErrBehind = errors.New("the policy takes in events more slowly than they hap
 // and state version. After an error the former policy stays. One swap at a
 // time: others wait.
 func (c *Cache[K, V]) UseEviction(ctx context.Context, create func(*features.Table) (policies.Orderer, error)) error {
+	err := c.useEviction(ctx, create)
+	c.turn.Lock()
+	c.endTurn() // listeners hear of what happened, outside of the swap
+	return err
+}
+
+func (c *Cache[K, V]) useEviction(ctx context.Context, create func(*features.Table) (policies.Orderer, error)) error {
 	c.swap.Lock()
 	defer c.swap.Unlock()
+	if c.ended {
+		return ErrClosed
+	}
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -47,8 +60,9 @@ func (c *Cache[K, V]) UseEviction(ctx context.Context, create func(*features.Tab
 		}
 	}
 	if err != nil {
+		name := infoOf(p).Name
 		_ = closePolicy(p)
-		return fmt.Errorf("eviction policy %s: %w", infoOf(p).Name, err)
+		return fmt.Errorf("eviction policy %s: %w", name, err)
 	}
 	return nil
 }
@@ -149,12 +163,12 @@ func (c *Cache[K, V]) teach(ctx context.Context, policy policies.Orderer, bound 
 	residents := slices.Clone(c.m.held)
 	state, stateful := c.carryOver(policy)
 	c.m.tee = t
-	c.endTurn()
+	c.turn.Unlock()
 	defer func() {
 		if err != nil {
 			c.turn.Lock()
 			c.m.tee = nil
-			c.endTurn()
+			c.turn.Unlock()
 		}
 	}()
 	if stateful {
@@ -236,7 +250,7 @@ func (c *Cache[K, V]) exchange(p *pupil, t *tee) error {
 		former = c.sit(p.policy)
 		c.swaps.Add(1)
 	}
-	c.endTurn()
+	c.turn.Unlock()
 	if former != nil {
 		_ = closePolicy(former)
 	}

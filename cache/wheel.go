@@ -91,9 +91,9 @@ func (w *wheel) remove(s policies.Slot) {
 // The caller looks at each slot's true expiry and schedules again what is not
 // due.
 func (w *wheel) advance(to uint64, bound int, due []policies.Slot) (out []policies.Slot, done bool) {
-	for target := to >> wheelShift; w.at < target; {
+	for past := to >> wheelShift; w.at+1 < past; { // buckets that lie behind as a whole
 		if w.count == 0 {
-			w.at = target
+			w.at = past - 1
 			break
 		}
 		next := w.at + 1
