@@ -61,9 +61,9 @@ func TestFreshnessAndPhysicalLife(t *testing.T) {
 		mustFetch(t, c, "k", load(fresh("v2", 10*time.Second), "v1"))
 		<-time.After(11 * time.Second)
 		mustFetch(t, c, "k", load(fresh("v2", 10*time.Second), "v2"))
-		x, err := c.Explain("k")
-		if err != nil || x.Changed != 1 || x.Unchanged != 2 {
-			t.Errorf("changed %d, unchanged %d (%v), want 1 and 2: a validation and an equal reload", x.Changed, x.Unchanged, err)
+		x, ok := c.ExplainKey("k")
+		if !ok || x.Changed != 1 || x.Unchanged != 2 {
+			t.Errorf("changed %d, unchanged %d (%v), want 1 and 2: a validation and an equal reload", x.Changed, x.Unchanged, ok)
 		}
 		<-time.After(71 * time.Second)
 		if item, ok := c.Peek("k"); ok {
@@ -306,7 +306,7 @@ func TestWritesDuringALoad(t *testing.T) {
 		"delete": {func(c *Cache[string, string]) { c.Delete(context.Background(), "k") }, "new"},
 		"set":    {func(c *Cache[string, string]) { c.Set("k", "set") }, "set"},
 		"put":    {func(c *Cache[string, string]) { c.Put(context.Background(), "k", fresh("put", time.Minute)) }, "put"},
-		"purge":  {func(c *Cache[string, string]) { c.Purge("") }, "new"},
+		"purge":  {func(c *Cache[string, string]) { c.PurgePrefix(context.Background(), "") }, "new"},
 	}
 	for name, test := range writes {
 		t.Run(name, func(t *testing.T) {
@@ -396,10 +396,10 @@ func TestHammer(t *testing.T) {
 				case 1:
 					c.Set(key, key)
 				case 2:
-					c.Purge(key)
+					c.PurgePrefix(t.Context(), key)
 				case 3:
 					c.Stats()
-					c.Explain(key)
+					c.ExplainKey(key)
 				default:
 					c.Fetch(t.Context(), key, constant(key))
 				}

@@ -61,23 +61,25 @@ func (c *Cache[K, V]) parse(text string) (K, error) {
 	return key, nil
 }
 
-// Explain says what the first tier holds of the key with that text. It is no
+// ExplainKey says what the first tier holds, and what is known, of the key with
+// that text; false where the text is no key or nothing is known of it. It is no
 // access.
-func (c *Cache[K, V]) Explain(text string) (Explanation, error) {
+func (c *Cache[K, V]) ExplainKey(text string) (Explanation, bool) {
 	key, err := c.parse(text)
 	if err != nil {
-		return Explanation{}, err
+		return Explanation{Key: text}, false
 	}
 	x := Explanation{Key: text, Slot: policies.NoSlot}
 	e, ok := c.l1.Explain(key)
 	if !ok {
 		x.KeyHash, _, _ = c.l1.Locate(key)
-		if past, known := c.l1.Features().Recent(x.KeyHash); known {
+		past, known := c.l1.Features().Recent(x.KeyHash)
+		if known {
 			x.past(past)
 		}
 		s := c.l1.Stats()
 		x.Policy, x.Sampler = s.Policy, s.Sampler
-		return x, nil
+		return x, known
 	}
 	now, h := c.now(), e.Entry.Value
 	x.Resident, x.Purged = true, c.void(key, h.asOf)
@@ -91,7 +93,7 @@ func (c *Cache[K, V]) Explain(text string) (Explanation, error) {
 	if e.Known {
 		x.past(e.Record)
 	}
-	return x, nil
+	return x, true
 }
 
 func (x *Explanation) past(r features.Record) {
@@ -103,32 +105,50 @@ func (x *Explanation) past(r features.Record) {
 	x.Trend, x.Confidence, x.Prediction = r.Trend, r.Confidence, r.Prediction
 }
 
-// Top explains up to n residents, the one that was asked for last first. Its
-// cost is that of sorting all residents.
-func (c *Cache[K, V]) Top(n int) ([]Explanation, error) {
-	if c.o.KeyString == nil || c.o.ParseKey == nil {
-		return nil, ErrNoKeyText
-	}
-	out := []Explanation{}
-	for _, e := range c.l1.Hottest(n) {
-		x, err := c.Explain(c.o.KeyString(e.Key))
-		if err != nil {
-			return nil, err
-		}
-		if x.Resident { // it may have left meanwhile
-			out = append(out, x)
-		}
-	}
-	return out, nil
+// TopEntry is a line of [Cache.Top].
+type TopEntry struct {
+	Key             string  `json:"key"` // empty where keys have no text
+	Weight          uint32  `json:"weight"`
+	Count           float64 `json:"count"`      // accesses known, halved with time
+	Recency         float64 `json:"recency_s"`  // since the last access; -1 = unknown
+	RateSlow        float64 `json:"rate_slow"`  // accesses per minute
+	Prediction      float64 `json:"prediction"` // asked again within the horizon
+	AgeSeconds      float64 `json:"age_s"`
+	FreshForSeconds float64 `json:"fresh_for_s"`
 }
 
-// DeleteText is Delete for the key with that text.
-func (c *Cache[K, V]) DeleteText(ctx context.Context, text string) error {
+// Top lists up to n residents, the one that was asked for last first. Its cost
+// is that of sorting all residents.
+func (c *Cache[K, V]) Top(n int) []TopEntry {
+	now := c.now()
+	out := []TopEntry{}
+	for _, e := range c.l1.Hottest(n) {
+		t := TopEntry{
+			Weight: e.Weight, Recency: -1, AgeSeconds: seconds(now - e.Value.storedAt), FreshForSeconds: seconds(e.Value.freshUntil - now),
+		}
+		if c.o.KeyString != nil {
+			t.Key = c.o.KeyString(e.Key)
+		}
+		if x, ok := c.l1.Explain(e.Key); ok && x.Known {
+			t.Count, t.RateSlow, t.Prediction = x.Record.Count, x.Record.Slow, x.Record.Prediction
+			if !math.IsInf(x.Record.Recency, 0) {
+				t.Recency = x.Record.Recency
+			}
+		}
+		out = append(out, t)
+	}
+	return out
+}
+
+// DeleteKey is Delete for the key with that text, and reports whether the first
+// tier had it. Errors: [ErrNoKeyText], those of Options.ParseKey.
+func (c *Cache[K, V]) DeleteKey(ctx context.Context, text string) (bool, error) {
 	key, err := c.parse(text)
 	if err != nil {
-		return err
+		return false, err
 	}
-	return c.Delete(ctx, key)
+	_, had := c.resident(key)
+	return had, c.Delete(ctx, key)
 }
 
 // ResidentCount returns the number of entries in the first tier.
@@ -157,11 +177,3 @@ func (c *Cache[K, V]) FlushL2(ctx context.Context) error {
 	}
 	return c.l2.Flush(ctx)
 }
-
-var _ interface {
-	Explain(string) (Explanation, error)
-	Top(int) ([]Explanation, error)
-	DeleteText(context.Context, string) error
-	Purge(string) error
-	Stats() Stats
-} = (*Cache[int, int])(nil)

@@ -1,8 +1,8 @@
 package tiered
 
 import (
+	"context"
 	"encoding/json"
-	"errors"
 	"slices"
 	"strings"
 	"sync"
@@ -54,12 +54,13 @@ type purgeList struct {
 	list   []purge // oldest first
 }
 
-// Purge voids every entry whose key's text begins with prefix, in both tiers,
+// PurgePrefix voids every entry whose key's text begins with prefix, in both tiers,
 // at the cost of noting it: nothing is walked, entries leave as they are met or
-// replaced. "" voids all. Other processes notice within [purgeInterval].
-func (c *Cache[K, V]) Purge(prefix string) error {
+// replaced. "" voids all. Other processes notice within [purgeInterval]. ctx is
+// not waited on. Errors: [ErrNoKeyText].
+func (c *Cache[K, V]) PurgePrefix(_ context.Context, prefix string) error {
 	if prefix != "" && c.o.KeyString == nil {
-		return errors.New("purge by prefix: the keys of this cache have no text (Options.KeyString)")
+		return ErrNoKeyText
 	}
 	c.purges.merge([]purge{{prefix[:min(len(prefix), maxPurgeText)], c.now()}})
 	c.flights.forgetAll()

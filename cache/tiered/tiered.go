@@ -51,13 +51,17 @@ type Options[K comparable, V any] struct {
 	// Name is the cache's name: part of its keys in L2 and of log lines.
 	// Default "default".
 	Name string
-	// L1 configures the first tier. DefaultTTL is not used (see TTL).
+	// L1 configures the first tier. DefaultTTL is not used (see TTL). With L2,
+	// Now must be left nil or show the wall clock: entries of L2 carry its times.
 	L1 cache.Options[K, V]
 	// L2 is the second tier's store, which the cache then owns and closes;
-	// nil: none.
+	// nil: none. Where New fails the store is still the caller's.
 	L2 l2.Store
 	// L2Timeout bounds what a read of L2 may add to a Fetch. Default 50 ms.
 	L2Timeout time.Duration
+	// L2Prefix stands before the name of every key in L2. Default "perfopt:"
+	// followed by Name and a colon.
+	L2Prefix string
 	// L2MaxValue bounds an encoded value in L2, in bytes; larger ones stay in
 	// L1 alone. Default 1 MiB. The store's own bound must not be less.
 	L2MaxValue int
@@ -152,7 +156,7 @@ func New[K comparable, V any](o Options[K, V]) (*Cache[K, V], error) {
 	}
 	if o.L2 != nil {
 		c.l2 = l2.NewTier(l2.TierOptions{
-			Store: o.L2, Prefix: "perfopt:" + o.Name + ":", Timeout: o.L2Timeout, MaxTTL: maxKept,
+			Store: o.L2, Prefix: o.L2Prefix, Timeout: o.L2Timeout, MaxTTL: maxKept,
 			MaxValue: max(o.L2MaxValue, 0), OnState: c.l2State,
 		})
 		c.owned.Go(c.syncPurges)
@@ -172,6 +176,9 @@ func (o Options[K, V]) withDefaults() (Options[K, V], error) {
 	wrong := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
 	if o.Name == "" {
 		o.Name = "default"
+	}
+	if o.L2Prefix == "" {
+		o.L2Prefix = "perfopt:" + o.Name + ":"
 	}
 	if o.Logger == nil {
 		o.Logger = hclog.NewNullLogger()
@@ -194,9 +201,6 @@ func (o Options[K, V]) withDefaults() (Options[K, V], error) {
 	}
 	if o.L2 != nil && o.Codec == nil {
 		wrong("Codec is missing: values of type %v have no encoding for L2", reflect.TypeFor[V]())
-	}
-	if o.L2 != nil && o.L1.Now != nil {
-		wrong("L1.Now is set: entries of L2 carry wall-clock times, so a clock of one's own cannot judge them")
 	}
 	if o.CodecID == purgeCodec {
 		wrong("CodecID %d: want 1 to %d", o.CodecID, purgeCodec-1)
