@@ -254,6 +254,9 @@ func (g *gate) settle() {
 	}
 }
 
+// longest bounds an estimate, in nanoseconds: a day.
+const longest = 24 * 3600 * 1e9
+
 // estimate returns how long a waiter of that priority would wait: what is
 // queued at least as important, and what is in flight above the limit, over
 // the rate at which permits come back. 0 if the rate is unknown.
@@ -265,7 +268,7 @@ func (g *gate) estimate(p Priority) int64 {
 	for _, q := range g.queues[:p+1] {
 		ahead += int64(q.n)
 	}
-	return int64(float64(ahead) / g.rate)
+	return int64(min(float64(ahead)/g.rate, longest))
 }
 
 func (g *gate) notePeak(n int64) {

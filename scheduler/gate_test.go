@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -195,6 +196,9 @@ func TestGateHammer(t *testing.T) {
 					if n := inside.Add(1); n > maxLimit {
 						t.Errorf("%d at once, want at most %d", n, maxLimit)
 					}
+					for range rand.IntN(20) {
+						runtime.Gosched()
+					}
 					inside.Add(-1)
 					permit.Release(Outcome(rand.IntN(numOutcomes)))
 				case !errors.As(err, &rejected) && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded):
@@ -246,6 +250,59 @@ func TestNoLostWakeUps(t *testing.T) {
 	wait.Wait()
 	if st := s.Stats(); st.TotalOK != workers*loops || st.InFlight != 0 {
 		t.Errorf("%d done and %d in flight, want %d and 0", st.TotalOK, st.InFlight, workers*loops)
+	}
+}
+
+// A permit given back while its next holder is on the way into the queue: if
+// the release takes the fast path in between, nobody is left to serve it.
+func TestReleaseSeesAWaiterOnItsWay(t *testing.T) {
+	const rounds = 20_000
+	s := newTest(t, Options{InitialLimit: 1, MinLimit: 1, Fixed: true, Tick: time.Hour, MaxWait: time.Hour})
+	var round, done atomic.Int64
+	var wait sync.WaitGroup
+	wait.Go(func() {
+		for i := int64(1); i <= rounds; i++ {
+			for round.Load() < i {
+				runtime.Gosched()
+			}
+			permit, err := s.Acquire(context.Background(), Normal)
+			if err != nil {
+				t.Error(err)
+			}
+			permit.Release(OK)
+			done.Store(i)
+		}
+	})
+	for i := int64(1); i <= rounds; i++ {
+		permit, err := s.Acquire(context.Background(), Normal)
+		if err != nil {
+			t.Fatal(err)
+		}
+		round.Store(i)
+		for range rand.IntN(100) {
+			_ = s.gate.limit.Load() // a few nanoseconds each
+		}
+		permit.Release(OK)
+		for done.Load() < i {
+			runtime.Gosched()
+		}
+	}
+	wait.Wait()
+}
+
+// Waiters whose time has passed hold no place in the queue.
+func TestExpiredWaitersMakeRoom(t *testing.T) {
+	g := newGate(1, 1, false)
+	g.tryAcquire()
+	old := g.enter(request{now: 1, priority: Normal, latest: 5, deadline: true})
+	if a := g.enter(request{now: 2, priority: Normal, latest: 9}); a.waiter != nil || a.reason != RejectQueueFull {
+		t.Fatalf("got %+v, want a full queue", a)
+	}
+	if a := g.enter(request{now: 6, priority: Normal, latest: 9}); a.waiter == nil {
+		t.Errorf("got %+v, want the place of the waiter that has expired", a)
+	}
+	if !old.waiter.rejected || old.waiter.reason != RejectDeadline {
+		t.Errorf("the expired waiter ended as %+v", old.waiter)
 	}
 }
 

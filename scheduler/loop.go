@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"runtime/debug"
@@ -45,8 +46,10 @@ func (s *Scheduler) do(command func()) {
 // again. The limit stays where it is; the policy starts from there. Waits for
 // a question that is being answered.
 func (s *Scheduler) UseScaling(p policies.Scaling) (former policies.Scaling) {
+	name := p.Info().Name
 	s.do(func() {
-		former, s.seat = s.seat, p
+		former, s.seat, s.seatName = s.seat, p, name
+		s.failing = false
 		s.controller.tick = 0
 		s.publish(s.lastSample)
 	})
@@ -98,31 +101,39 @@ func (s *Scheduler) step() {
 	s.publish(sample)
 }
 
+// maxFaultText bounds what is kept of the text of a fault.
+const maxFaultText = 256
+
 // ask asks the seated policy. An answer that is no number, an error and a panic
-// are faults: the limit stays.
+// are faults: the limit stays. The first of a row is logged.
 func (s *Scheduler) ask(load *policies.Load) (limit float64, reason policies.Reason, ok bool) {
 	limit, reason, err := answerOf(s.seat, load)
 	if err == nil && (math.IsNaN(limit) || math.IsInf(limit, 0)) {
 		err = fmt.Errorf("limit %v is no number", limit)
 	}
-	if err != nil {
-		if s.faults == 0 || s.seatFault == nil {
-			s.logger.Warn("scaling policy failed: the limit stays", "policy", s.seat.Info().Name, "error", err)
+	if err == nil {
+		s.failing = false
+		return limit, reason, true
+	}
+	s.faults++
+	s.lastFault = err.Error()
+	s.lastFault = s.lastFault[:min(len(s.lastFault), maxFaultText)]
+	if !s.failing {
+		s.failing = true
+		s.logger.Warn("scaling policy failed: the limit stays", "policy", s.seatName, "error", s.lastFault)
+		var p *PanicError
+		if errors.As(err, &p) {
+			s.logger.Debug("scaling policy panicked", "stack", string(p.Stack))
 		}
-		s.faults++
 	}
-	s.seatFault = err
-	if err != nil {
-		s.lastFault = err.Error()
-	}
-	return limit, reason, err == nil
+	return limit, reason, false
 }
 
 // answerOf calls a policy and turns its panic into an error.
 func answerOf(p policies.Scaling, load *policies.Load) (limit float64, reason policies.Reason, err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			err = fmt.Errorf("policy panicked: %v\n%s", r, debug.Stack())
+			err = &PanicError{Value: r, Stack: debug.Stack()}
 		}
 	}()
 	return p.Limit(load)
@@ -132,7 +143,7 @@ func answerOf(p policies.Scaling, load *policies.Load) (limit float64, reason po
 func (s *Scheduler) publish(sample resource.Sample) {
 	c := s.controller
 	st := Stats{
-		Policy: s.seat.Info().Name, Limit: c.effective(), MinLimit: c.bounds.MinLimit, MaxLimit: c.bounds.MaxLimit,
+		Policy: s.seatName, Limit: c.effective(), MinLimit: c.bounds.MinLimit, MaxLimit: c.bounds.MaxLimit,
 		Reason: c.reason.String(), Adaptive: !c.fixed, Probing: c.probe.active(), Ticks: c.tick,
 		Faults: s.faults, LastFault: s.lastFault,
 		TargetMillis: finite(c.target()), BaselineMillis: finite(c.probe.baseline),

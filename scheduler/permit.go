@@ -22,7 +22,8 @@ const (
 
 // Permit is the right to work, given by [Scheduler.Acquire]. It must be
 // released exactly once; a second Release of the same variable does nothing, a
-// Release of a copy is a bug. Not safe for concurrent use.
+// Release of a copy is a bug. Releasing the zero Permit does nothing. Not safe
+// for concurrent use.
 type Permit struct {
 	s     *Scheduler
 	start int64 // when the permit was given, nanoseconds since the scheduler's base

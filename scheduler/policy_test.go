@@ -1,8 +1,11 @@
 package scheduler
 
 import (
+	"context"
 	"errors"
 	"math"
+	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -51,6 +54,9 @@ func TestAnswersAreNeverTrusted(t *testing.T) {
 		{"infinite", constant(math.Inf(1)), 10, true},
 		{"negative infinite", constant(math.Inf(-1)), 10, true},
 		{"error", func(*policies.Load) (float64, policies.Reason, error) { return 12, 0, errors.New("no") }, 10, true},
+		{"a long error", func(*policies.Load) (float64, policies.Reason, error) {
+			return 12, 0, errors.New(strings.Repeat("x", 1e6))
+		}, 10, true},
 		{"panic", func(*policies.Load) (float64, policies.Reason, error) { panic("no") }, 10, true},
 		{"changes what it is shown", func(in *policies.Load) (float64, policies.Reason, error) {
 			in.MaxLimit, in.Limit = 1e6, 1e6
@@ -63,6 +69,9 @@ func TestAnswersAreNeverTrusted(t *testing.T) {
 				s := newTest(t, Options{Scaling: &scripted{name: "scripted", answer: tt.answer}})
 				after(1)
 				st := s.Stats()
+				if len(st.LastFault) > maxFaultText {
+					t.Errorf("a fault's text of %d bytes was kept", len(st.LastFault))
+				}
 				if st.Limit != tt.limit || (st.Faults == 1) != tt.fault || (st.LastFault != "") != tt.fault {
 					t.Errorf("limit %v, %d faults (%q), want limit %v, fault %v", st.Limit, st.Faults, st.LastFault, tt.limit, tt.fault)
 				}
@@ -186,4 +195,44 @@ func TestQueueIsShownByPriority(t *testing.T) {
 			<-w
 		}
 	})
+}
+
+// Everything that may be called while everything else is.
+func TestControlsHammer(t *testing.T) {
+	s := newTest(t, Options{Tick: time.Millisecond, MinLimit: 1})
+	const loops = 200
+	var wait sync.WaitGroup
+	each := func(call func(i int)) {
+		wait.Go(func() {
+			for i := range loops {
+				call(i)
+			}
+		})
+	}
+	each(func(int) { s.Stats() })
+	each(func(int) { s.Pressure() })
+	for range 2 {
+		each(func(i int) { s.UseScaling(&scripted{name: "hammer", answer: constant(float64(i))}) })
+		each(func(i int) {
+			if err := s.SetBounds(Bounds{MinLimit: 1, MaxLimit: float64(10 + i)}); err != nil {
+				t.Error(err)
+			}
+		})
+		each(func(int) {
+			_, err := Do(context.Background(), s, Normal, func(context.Context) (int, error) { return 0, nil })
+			var rejected *RejectedError
+			if err != nil && !errors.As(err, &rejected) {
+				t.Error(err)
+			}
+		})
+	}
+	each(func(i int) {
+		if i == loops/2 {
+			s.Close()
+		}
+	})
+	wait.Wait()
+	if n := s.Stats().InFlight; n != 0 {
+		t.Errorf("%d in flight, want 0", n)
+	}
 }

@@ -8,7 +8,7 @@ type waiter struct {
 
 	priority Priority
 	since    int64 // when the wait began
-	latest   int64 // when granting no longer helps; the caller's deadline less nothing
+	latest   int64 // when a permit no longer helps
 	reserve  bool  // latest is a deadline, so the work itself needs time before it
 
 	rejected bool         // how the wait ended

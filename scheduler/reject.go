@@ -13,7 +13,7 @@ type RejectReason uint8
 const (
 	RejectQueueFull   RejectReason = iota // the queue is full of work that is at least as important
 	RejectShed                            // pushed out of a full queue by more important work
-	RejectWouldExpire                     // the wait is estimated to outlast the caller's deadline
+	RejectWouldExpire                     // the wait is estimated to outlast the caller's deadline or Options.MaxWait
 	RejectDeadline                        // the caller's deadline leaves no time for the work itself, or passed
 	RejectTimeout                         // waited for Options.MaxWait
 	RejectDraining                        // the scheduler admits nothing more, see Drain
@@ -44,8 +44,8 @@ type RejectedError struct {
 	Reason   RejectReason
 	Priority Priority
 	// RetryAfter is when trying again may succeed: the time that the present
-	// queue is estimated to need, plus up to half of it at random, so that
-	// rejected callers do not return together. Greater than 0.
+	// queue is estimated to need, at least a tick and at most a minute, plus up
+	// to half of it at random, so that rejected callers do not return together.
 	RetryAfter time.Duration
 }
 

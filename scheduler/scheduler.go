@@ -159,9 +159,10 @@ type Scheduler struct {
 	controller *controller
 	seat       policies.Scaling
 	idleMu     sync.Mutex
-	seatFault  error  // why the last answer could not be used; nil if it could
+	seatName   string
+	failing    bool   // the last answer could not be used
 	faults     uint64 // answers that could not be used
-	lastFault  string
+	lastFault  string // the last of them
 	lastSample resource.Sample
 
 	publicMu sync.Mutex // guards the field below
@@ -195,6 +196,7 @@ func New(o Options) (*Scheduler, error) {
 		stopped:    make(chan struct{}),
 		controller: newController(o.InitialLimit, Bounds{o.MinLimit, o.MaxLimit, o.Target}, o.Fixed, rand.Float64),
 		seat:       o.Scaling,
+		seatName:   o.Scaling.Info().Name,
 	}
 	s.publish(resource.Sample{})
 	go s.run()
@@ -252,6 +254,10 @@ func (s *Scheduler) acquireSlow(ctx context.Context, p Priority) (Permit, error)
 	return Permit{s: s, start: s.now()}, nil
 }
 
+// maxRetryAfter bounds the estimate that a rejected caller is told: much can
+// change within a minute.
+const maxRetryAfter = time.Minute
+
 // gone is the error of a caller whose context ended while it waited.
 func (s *Scheduler) gone(ctx context.Context, p Priority) error {
 	if err := ctx.Err(); !errors.Is(err, context.DeadlineExceeded) {
@@ -264,7 +270,7 @@ func (s *Scheduler) gone(ctx context.Context, p Priority) error {
 // rejected counts a rejection and makes its error.
 func (s *Scheduler) rejected(reason RejectReason, p Priority, wait int64) error {
 	s.meter.rejected[reason].Add(1)
-	after := float64(max(time.Duration(wait), s.tick)) * (1 + rand.Float64()/2)
+	after := float64(min(max(time.Duration(wait), s.tick), maxRetryAfter)) * (1 + rand.Float64()/2)
 	return &RejectedError{Reason: reason, Priority: p, RetryAfter: time.Duration(after)}
 }
 

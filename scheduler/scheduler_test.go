@@ -272,6 +272,46 @@ func TestDrain(t *testing.T) {
 	})
 }
 
+func TestDrainWaitsForWorkInFlight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newTest(t, Options{})
+		holder := acquire(t, s, Normal)
+		drained := make(chan error, 1)
+		go func() { drained <- s.Drain(context.Background()) }()
+		after(10)
+		select {
+		case err := <-drained:
+			t.Fatalf("drained (%v) with work in flight", err)
+		default:
+		}
+		holder.Release(OK)
+		if err := <-drained; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A caller that leaves in the moment in which it is granted gives the permit
+// back, whichever it notices first.
+func TestPermitOfACallerThatLeftComesBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newTest(t, Options{InitialLimit: 1, MinLimit: 1, Fixed: true})
+		for range 100 {
+			holder := acquire(t, s, Normal)
+			ctx, cancel := context.WithCancel(context.Background())
+			ended := queue(ctx, s, Normal)
+			cancel()
+			holder.Release(OK)
+			if err := <-ended; err != context.Canceled {
+				t.Errorf("got %v, want %v", err, context.Canceled)
+			}
+			if n := s.Stats().InFlight; n != 0 {
+				t.Fatalf("%d in flight, want 0", n)
+			}
+		}
+	})
+}
+
 func TestCloseRejectsWaitersAndLetsWorkEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newTest(t, Options{InitialLimit: 1, MinLimit: 1, Fixed: true})

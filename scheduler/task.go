@@ -18,14 +18,14 @@ type Result[T any] struct {
 	Err   error
 }
 
-// PanicError is the error of a task that panicked.
+// PanicError is the error of a task (or a policy) that panicked.
 type PanicError struct {
-	Value any    // what the task panicked with
+	Value any    // what it panicked with
 	Stack []byte // where
 }
 
 // Error returns the value of the panic; the stack is in the field.
-func (e *PanicError) Error() string { return fmt.Sprintf("task panicked: %v", e.Value) }
+func (e *PanicError) Error() string { return fmt.Sprintf("panicked: %v", e.Value) }
 
 // ErrTaskExited is the error of a task in a batch that ended its goroutine
 // (runtime.Goexit), and of the tasks after it if no goroutine is left for them.
