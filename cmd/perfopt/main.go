@@ -47,6 +47,7 @@ func commands() []command {
 		{name: "policy", summary: "write and test policies; show and change those of a running daemon", group: []command{
 			{name: "new", summary: "write the beginnings of a policy", usage: policyNewUsage, run: policyNewCommand},
 			{name: "build", summary: "build a policy to a WebAssembly module", usage: policyBuildUsage, run: policyBuildCommand},
+			{name: "test", summary: "check a module in the sandbox, and replay a sample trace", usage: policyTestUsage, run: policyTestCommand},
 			{name: "inspect", summary: "show what a module says of itself and asks for", usage: policyInspectUsage, run: policyInspectCommand},
 			{name: "list", summary: "list the seats of a running daemon", usage: policyListUsage, run: policyListCommand},
 			{name: "push", summary: "put a policy into a seat", usage: policyPushUsage, run: policyPushCommand},

@@ -82,8 +82,11 @@ func Run(ctx context.Context, m *hostabi.Module, kind policies.Kind, config map[
 	r.add("bounds", first.fault(), first.bounds())
 	r.add("determinism", differ(first.answers, second.answers), fmt.Sprintf("%d answers, twice the same", len(first.answers)))
 	r.FuelOne, r.FuelRow, r.FuelShare = first.one, first.row, first.share
-	r.add("fuel", nil, fmt.Sprintf("%.0f for one row, %.0f a row of a batch; at most %.0f %% of a call's budget",
-		first.one, first.row, math.Ceil(100*first.share)))
+	detail := fmt.Sprintf("%.0f for one row, %.0f a row of a batch", first.one, first.row)
+	if kind == policies.KindScaling {
+		detail = fmt.Sprintf("%.0f a decision", first.one)
+	}
+	r.add("fuel", nil, fmt.Sprintf("%s; at most %.0f %% of a call's budget", detail, math.Ceil(100*first.share)))
 	return r, nil
 }
 

@@ -40,7 +40,7 @@ func Check(t *testing.T) {
 
 // twice runs a history of decisions from a fresh start, and again, and wants
 // the same answers.
-func twice[T comparable](t *testing.T, p any, history func() []T) {
+func twice[T comparable](t testing.TB, p any, history func() []T) {
 	t.Helper()
 	Start(t, p, "")
 	first := history()
@@ -53,7 +53,7 @@ func twice[T comparable](t *testing.T, p any, history func() []T) {
 	}
 }
 
-func usable(t *testing.T, err error) bool {
+func usable(t testing.TB, err error) bool {
 	t.Helper()
 	if err != nil && err != policy.ErrWarmingUp {
 		t.Fatalf("unexpected error: %v", err)
@@ -61,7 +61,7 @@ func usable(t *testing.T, err error) bool {
 	return err == nil
 }
 
-func checkTTL(t *testing.T, m policy.Manifest, p policy.TTL) {
+func checkTTL(t testing.TB, m policy.Manifest, p policy.TTL) {
 	twice(t, p, func() (all []float64) {
 		for round := range uint64(rounds) {
 			b := sample(m, 64, round)
@@ -80,7 +80,7 @@ func checkTTL(t *testing.T, m policy.Manifest, p policy.TTL) {
 	})
 }
 
-func checkScorer(t *testing.T, m policy.Manifest, p policy.Scorer) {
+func checkScorer(t testing.TB, m policy.Manifest, p policy.Scorer) {
 	twice(t, p, func() (all []float64) {
 		for round := range uint64(rounds) {
 			b := sample(m, 64, round)
@@ -99,7 +99,7 @@ func checkScorer(t *testing.T, m policy.Manifest, p policy.Scorer) {
 	})
 }
 
-func checkOrderer(t *testing.T, p policy.Orderer) {
+func checkOrderer(t testing.TB, p policy.Orderer) {
 	twice(t, p, func() []bool {
 		c := NewCache(t, p, 64)
 		var hits []bool
@@ -116,7 +116,7 @@ func checkOrderer(t *testing.T, p policy.Orderer) {
 	})
 }
 
-func checkPrefetch(t *testing.T, m policy.Manifest, p policy.Prefetch) {
+func checkPrefetch(t testing.TB, m policy.Manifest, p policy.Prefetch) {
 	twice(t, p, func() (all []policy.KeyHash) {
 		shown := map[policy.KeyHash]bool{}
 		for round := range uint64(rounds) {
@@ -152,7 +152,7 @@ func checkPrefetch(t *testing.T, m policy.Manifest, p policy.Prefetch) {
 	})
 }
 
-func checkScaling(t *testing.T, p policy.Scaling) {
+func checkScaling(t testing.TB, p policy.Scaling) {
 	twice(t, p, func() (all []float64) {
 		limit := 10.0
 		for round := range uint64(rounds) {
@@ -180,7 +180,7 @@ func checkScaling(t *testing.T, p policy.Scaling) {
 	})
 }
 
-func checkState(t *testing.T, m policy.Manifest, p policy.Stateful) {
+func checkState(t testing.TB, m policy.Manifest, p policy.Stateful) {
 	first, err := p.ExportState(nil)
 	if err != nil {
 		t.Fatalf("ExportState: %v", err)

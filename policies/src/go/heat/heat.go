@@ -41,10 +41,11 @@ func (p *heat) TTL(b *policy.Batch, out []float64) error {
 		heat := rate[i] / (rate[i] + p.hotRate)                        // 0 cold .. 1 hot
 		steady := (unchanged[i] + 1) / (changed[i] + unchanged[i] + 2) // 0 changes always .. 1 never
 		ttl := base[i] * (1 + (p.stretch-1)*heat) * min(1, 2*steady)
-		if origin[i] >= 0 {
+		ttl = max(least[i], min(ttl, most[i]))
+		if origin[i] >= 0 { // it said one; nothing raises that
 			ttl = min(ttl, origin[i])
 		}
-		out[i] = max(least[i], min(ttl, most[i]))
+		out[i] = ttl
 	}
 	return nil
 }
