@@ -11,6 +11,7 @@ import (
 	"github.com/perfopt/perfopt/policies"
 	"github.com/perfopt/perfopt/policies/builtin"
 	"github.com/perfopt/perfopt/policies/features"
+	"github.com/perfopt/perfopt/policies/guard"
 	"github.com/perfopt/perfopt/policies/policytest"
 )
 

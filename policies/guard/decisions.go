@@ -21,7 +21,7 @@ const maxInputs = 32
 
 // entry is a decision without maps, so that recording allocates nothing.
 type entry struct {
-	at      time.Time
+	at      time.Duration // since the health began
 	kind    policies.Kind
 	mask    uint32 // which inputs were provided
 	inputs  [maxInputs]float64
@@ -36,10 +36,10 @@ type ring struct {
 	// guards the fields below
 	entries []entry
 	next    uint64
-	size    int
-}
 
-func newRing(size int) ring { return ring{size: size} }
+	size  int
+	since time.Time
+}
 
 // record lets fill write the next entry. It skips the decision when another
 // goroutine is recording or reading: the record is lossy so that decisions
@@ -54,7 +54,7 @@ func (r *ring) record(kind policies.Kind, fill func(*entry)) {
 	}
 	e := &r.entries[r.next%uint64(r.size)]
 	r.next++
-	*e = entry{at: time.Now(), kind: kind}
+	e.at, e.kind, e.mask, e.outputs, e.reason, e.fault = time.Since(r.since), kind, 0, [2]float64{}, 0, ""
 	fill(e)
 }
 
@@ -74,12 +74,13 @@ func (h *Health) Decisions() []Decision {
 	out := make([]Decision, len(entries))
 	for i := range entries {
 		out[i] = entries[i].decision()
+		out[i].At = h.since.Add(entries[i].at)
 	}
 	return out
 }
 
 func (e *entry) decision() Decision {
-	d := Decision{At: e.at, Inputs: make(map[string]float64), Outputs: make(map[string]float64)}
+	d := Decision{Inputs: make(map[string]float64), Outputs: make(map[string]float64)}
 	for i, v := range e.inputs {
 		if e.mask>>i&1 != 0 && !math.IsNaN(v) && !math.IsInf(v, 0) {
 			d.Inputs[inputName(e.kind, i)] = v

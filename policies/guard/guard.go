@@ -43,10 +43,15 @@ func call(info policies.Info, f func() error) (fault *policies.Fault) {
 			fault = faultOf(info, policies.FaultTrap, fmt.Sprintf("panic: %v", p))
 		}
 	}()
-	err := f()
-	if err == nil {
-		return nil
+	if err := f(); err != nil {
+		return faultFrom(info, err)
 	}
+	return nil
+}
+
+// faultFrom returns the fault that an error is or becomes.
+func faultFrom(info policies.Info, err error) *policies.Fault {
+	var fault *policies.Fault
 	if errors.As(err, &fault) {
 		return fault
 	}
@@ -58,6 +63,9 @@ func call(info policies.Info, f func() error) (fault *policies.Fault) {
 type warming interface{ Warming() bool }
 
 func isWarming(err error) bool {
+	if err == nil {
+		return false
+	}
 	var w warming
 	return errors.As(err, &w) && w.Warming()
 }

@@ -85,7 +85,8 @@ type Health struct {
 // NewHealth returns an empty record.
 func NewHealth(o Options) *Health {
 	o.ensureDefaults()
-	return &Health{options: o, since: time.Now(), decisions: newRing(o.Decisions)}
+	now := time.Now()
+	return &Health{options: o, since: now, decisions: ring{size: o.Decisions, since: now}}
 }
 
 // Quarantined reports whether the policy is in quarantine.

@@ -11,7 +11,7 @@ import (
 // The bounds of an [Accuracy].
 const (
 	// maxPending is how many predictions wait for their outcome.
-	maxPending = 4096
+	maxPending = 1024
 	// binCount is the number of calibration bins.
 	binCount = 10
 	// maxShift ends the thinning of the sample: one key in 2^24.
@@ -21,7 +21,7 @@ const (
 // Accuracy measures a predictor on a sample of the keys, chosen by hash: after
 // each access of a sampled key it notes what the predictor says and, once the
 // key is asked for again or the horizon is over, what happened. The sample is
-// thinned by half whenever more than 4,096 predictions wait. It costs a look at
+// thinned by half whenever more than 1,024 predictions wait. It costs a look at
 // the hash for each other event.
 //
 // Predictions are made at accesses: a report says how well the next access is
