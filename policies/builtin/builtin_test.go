@@ -59,6 +59,37 @@ func TestEveryPolicyPassesTheSuiteOfItsKind(t *testing.T) {
 	}
 }
 
+// TestGuardedPoliciesPassTheSuiteToo: a guard changes no answer of a policy that
+// is right, and counts no fault.
+func TestGuardedPoliciesPassTheSuiteToo(t *testing.T) {
+	h := guard.NewHealth(guard.Options{OnFault: func(f *policies.Fault) { t.Errorf("fault: %v", f) }})
+	for _, name := range builtin.Names(policies.KindEviction) {
+		t.Run("eviction/"+name, func(t *testing.T) {
+			policytest.Eviction(t, func(table *features.Table) (policies.Orderer, error) {
+				p, err := builtin.Eviction(name, builtin.Env{Features: table})
+				if err != nil {
+					return nil, err
+				}
+				return guard.Eviction(p, h), nil
+			})
+		})
+	}
+	for _, name := range builtin.Names(policies.KindPrefetch) {
+		t.Run("prefetch/"+name, func(t *testing.T) {
+			policytest.Prefetch(t, func() (policies.Prefetch, error) {
+				p, err := builtin.Prefetch(name, builtin.Env{})
+				if err != nil {
+					return nil, err
+				}
+				return guard.Prefetch(p, h), nil
+			})
+		})
+	}
+	if h.Snapshot().Calls == 0 {
+		t.Error("the guard was not asked")
+	}
+}
+
 func TestPoliciesAreNamedAsTheyAreCalled(t *testing.T) {
 	for _, name := range builtin.Names(policies.KindEviction) {
 		if p, err := builtin.Eviction(name, builtin.Env{Features: features.New(features.Options{})}); err != nil || p.Info().Name != name {
