@@ -41,8 +41,8 @@ func (p *Proxy) begin(w http.ResponseWriter, r *http.Request) (*exchange, error)
 		x.proto = "https"
 	}
 	host := r.Host
-	if host == "" {
-		host = p.origin.Host // HTTP/1.0
+	if host == "" && !r.ProtoAtLeast(1, 1) {
+		host = p.origin.Host
 	}
 	var err error
 	if x.path, x.query, err = splitTarget(r.RequestURI); err != nil {
