@@ -90,7 +90,7 @@ func (m *Module) newGuest(o guestOptions) (_ *guest, err error) {
 	var ok1, ok2 bool
 	g.fuel, ok1 = g.mod.ExportedGlobal(meter.FuelGlobal).(api.MutableGlobal)
 	g.grow, ok2 = g.mod.ExportedGlobal(meter.GrowGlobal).(api.MutableGlobal)
-	if !ok1 || !ok2 || g.mem == nil {
+	if !ok1 || !ok2 {
 		return nil, errors.New("module was not metered")
 	}
 	g.grow.Set(uint64(m.host.o.Fuel.Grow))

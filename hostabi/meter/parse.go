@@ -60,6 +60,7 @@ type parser struct {
 	declared int
 	segments int64
 	elements uint32
+	data     bool // there is a data section
 	mutable  []bool
 }
 
@@ -86,7 +87,8 @@ func (p *parser) sections() {
 		s := section{id: id, start: start, end: outer.pos, keep: true}
 		p.r = reader{b: outer.b, pos: start, end: s.end}
 		if id == sectionCustom {
-			s.keep = p.r.name() == "name" // traps name their function with it
+			s.keep = p.r.name() == "name" && p.functionNames(&s)
+			p.r.err = nil // what cannot be read is left out
 		} else {
 			if id > sectionDataCount {
 				p.r.fail("unknown section %d: exceptions and other proposals are not supported", id)
@@ -105,9 +107,37 @@ func (p *parser) sections() {
 		p.m.sections = append(p.m.sections, s)
 	}
 	p.r = outer
+	if p.r.err == nil && p.segments > 0 && !p.data {
+		p.r.fail("no data section, the data count section says %d segments", p.segments)
+	}
 	if p.r.err == nil && len(p.m.bodies) != p.declared {
 		p.r.fail("%d functions are declared and %d have a body", p.declared, len(p.m.bodies))
 	}
+}
+
+// functionNames narrows a name section to the names of functions, with which
+// traps are told, and reports whether they can be kept. The rest is left out: a
+// name section is no use to us that is worth the trust.
+func (p *parser) functionNames(s *section) bool {
+	r := &p.r
+	for r.more() {
+		start := r.pos
+		id := r.byte()
+		size := r.u32()
+		body := r.pos
+		r.skip(int(min(size, math.MaxInt32)))
+		if r.err != nil || id != 1 {
+			continue
+		}
+		s.start, s.end = start, r.pos
+		names := reader{b: r.b, pos: body, end: r.pos}
+		for range names.count("names", p.limits.Functions+p.limits.Imports) {
+			names.u32()
+			names.name()
+		}
+		return names.err == nil && names.pos == names.end
+	}
+	return false
 }
 
 func (p *parser) section(id byte) {
@@ -171,12 +201,13 @@ func (p *parser) section(id byte) {
 			p.body(m.types[m.functions[len(m.Imports)+i]])
 		}
 	case sectionData:
+		p.data = true
 		n := r.count("data segments", p.limits.Segments)
 		if p.segments >= 0 && int64(n) != p.segments {
 			r.fail("%d data segments, the data count section says %d", n, p.segments)
 		}
 		for range n {
-			p.data()
+			p.dataSegment()
 		}
 	}
 }
@@ -371,7 +402,7 @@ func (p *parser) element() {
 	}
 }
 
-func (p *parser) data() {
+func (p *parser) dataSegment() {
 	r := &p.r
 	switch flags := r.u32(); flags {
 	case 0:

@@ -26,6 +26,8 @@ func (m *Module) Rewrite() []byte {
 		case s.id == sectionStart: // is an export now
 		case s.id == sectionCode:
 			out = m.codeSection(out)
+		case s.id == sectionCustom && s.keep:
+			out = appendSection(out, s.id, append([]byte("\x04name"), m.bytes[s.start:s.end]...))
 		case s.keep:
 			out = appendSection(out, s.id, m.bytes[s.start:s.end])
 		}
