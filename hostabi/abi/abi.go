@@ -147,7 +147,7 @@ func Exports() []Function {
 		{Name: ExportArena, Params: []ValueType{I32}, Results: []ValueType{I32}, Required: true,
 			Doc: "Hands over, once, a block of that many bytes for the life of the instance and returns its address, a multiple of 16; 0 refuses."},
 		{Name: ExportInit, Results: []ValueType{I32}, Required: true,
-			Doc: "Starts the policy, or makes it empty again, with the init record; returns a status."},
+			Doc: "Starts the policy with the init record; returns a status."},
 		{Name: ExportTTL, Params: []ValueType{I32}, Results: []ValueType{I32},
 			Doc: "Writes a lifetime in seconds for each of n rows; returns n or a status."},
 		{Name: ExportScore, Params: []ValueType{I32}, Results: []ValueType{I32},
