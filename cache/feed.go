@@ -146,35 +146,52 @@ func (l *log) chunks(f func(log) error) error {
 }
 
 // tee collects, for a policy that is being taught aside, what happens
-// meanwhile.
+// meanwhile: as a log, and when that is full as the set of slots whose holder
+// has changed.
 type tee struct {
 	bound int
 
 	mu sync.Mutex
 	// guards the fields below
-	log      log
-	overflow bool // something other than a hit did not fit
+	log     log
+	changed bitmap // nil as long as the log is complete
 }
 
 // add takes in an event. Hits leave half of the room to what must not be lost.
 func (t *tee) add(e policies.Event, in policies.Insert) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	switch n := len(t.log.events); {
-	case t.overflow, e.Op == policies.OpHit && n >= t.bound/2:
-	case n >= t.bound:
-		t.overflow = true
+	n := len(t.log.events)
+	switch {
+	case t.changed == nil && n < t.bound:
+		if e.Op != policies.OpHit || n < t.bound/2 {
+			t.log.add(e, in)
+		}
+	case t.changed == nil:
+		t.changed = make(bitmap, 1)
+		for _, old := range t.log.events {
+			t.note(old)
+		}
 		t.log = log{}
+		fallthrough
 	default:
-		t.log.add(e, in)
+		t.note(e)
 	}
 }
 
-// take moves what was collected into l; false after an overflow.
-func (t *tee) take(l *log) bool {
+func (t *tee) note(e policies.Event) {
+	if e.Slot != policies.NoSlot && e.Op != policies.OpHit {
+		t.changed.set(e.Slot)
+	}
+}
+
+// take moves what was collected into l, or returns the slots that changed, and
+// begins anew.
+func (t *tee) take(l *log) (changed bitmap) {
 	l.reset()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	*l, t.log = t.log, *l
-	return !t.overflow
+	changed, t.changed = t.changed, nil
+	return changed
 }

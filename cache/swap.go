@@ -13,16 +13,13 @@ import (
 
 const (
 	// teeBound is the number of events that may collect while a policy is
-	// taught; each further attempt has twice the room.
-	teeBound      = 1 << 16
-	teachAttempts = 3
-	// catchUps bounds the passes over what collected before the exchange.
-	catchUps = 64
+	// taught. Beyond it the order of what happened is lost, and the slots
+	// concerned are taught again from features.
+	teeBound = 1 << 16
+	// teachPasses bounds the passes over what has collected before the last,
+	// which keeps maintenance waiting (neither readers nor writers).
+	teachPasses = 16
 )
-
-// ErrBehind is the end of a swap whose policy takes in events more slowly than
-// they happen, in three attempts: the former policy stays.
-var ErrBehind = errors.New("the policy takes in events more slowly than they happen")
 
 // ErrClosed is the end of a swap after Close.
 var ErrClosed = errors.New("the cache is closed")
@@ -54,12 +51,7 @@ func (c *Cache[K, V]) useEviction(ctx context.Context, create func(*features.Tab
 	if err != nil {
 		return err
 	}
-	for attempt := range teachAttempts {
-		if err = c.teach(ctx, p, teeBound<<attempt); !errors.Is(err, ErrBehind) {
-			break
-		}
-	}
-	if err != nil {
+	if err := c.teach(ctx, p); err != nil {
 		name := infoOf(p).Name
 		_ = closePolicy(p)
 		return fmt.Errorf("eviction policy %s: %w", name, err)
@@ -150,17 +142,16 @@ func (p *pupil) read(l *log) error {
 	return p.flush()
 }
 
-// teach resets a policy, shows it the residents and what happens meanwhile, and
-// exchanges it. ErrBehind where that did not fit into the bound.
-func (c *Cache[K, V]) teach(ctx context.Context, policy policies.Orderer, bound int) (err error) {
-	p := &pupil{policy: policy}
+// teach resets a policy, shows it the residents and then what happened
+// meanwhile, until little is left, and exchanges it.
+func (c *Cache[K, V]) teach(ctx context.Context, policy policies.Orderer) (err error) {
 	if err := reset(policy, c.limits()); err != nil {
 		return err
 	}
-	t := &tee{bound: bound}
+	p, t := &pupil{policy: policy}, &tee{bound: teeBound}
 	c.turn.Lock()
 	c.round()
-	residents := slices.Clone(c.m.held)
+	changed := slices.Clone(c.m.held)
 	state, stateful := c.carryOver(policy)
 	c.m.tee = t
 	c.turn.Unlock()
@@ -178,25 +169,39 @@ func (c *Cache[K, V]) teach(ctx context.Context, policy policies.Orderer, bound 
 			}
 		}
 	}
-	if err := c.restore(ctx, p, residents); err != nil {
-		return err
-	}
 	var l log
-	for range catchUps {
-		if !t.take(&l) {
-			return ErrBehind
-		}
-		if err := p.read(&l); err != nil {
+	for range teachPasses {
+		if err := c.learn(p, l, changed); err != nil {
 			return err
 		}
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if len(l.events) < batchBound {
+		if changed = t.take(&l); changed == nil && len(l.events) < batchBound {
 			break
 		}
 	}
+	if err := c.learn(p, l, changed); err != nil {
+		return err
+	}
 	return c.exchange(p, t)
+}
+
+// learn shows a policy a log, or else the present holders of slots that have
+// changed.
+func (c *Cache[K, V]) learn(p *pupil, l log, changed bitmap) error {
+	if changed == nil {
+		return p.read(&l)
+	}
+	for w, set := range changed {
+		for ; set != 0; set &= set - 1 {
+			remove := policies.Event{Slot: policies.Slot(w<<6 + bits.TrailingZeros64(set)), Op: policies.OpRemove}
+			if err := p.show(remove, policies.Insert{}); err != nil {
+				return err
+			}
+		}
+	}
+	return c.restore(p, changed)
 }
 
 // carryOver exports the state of the present policy where the next can take
@@ -212,19 +217,14 @@ func (c *Cache[K, V]) carryOver(next policies.Orderer) ([]byte, bool) {
 	return state, err == nil
 }
 
-// restore shows a policy the residents, coldest first.
-func (c *Cache[K, V]) restore(ctx context.Context, p *pupil, residents bitmap) error {
+// restore shows a policy the residents of a set of slots, coldest first.
+func (c *Cache[K, V]) restore(p *pupil, set bitmap) error {
 	now := c.readClock()
-	shown := 0
 	for slot := range c.features.Coldest(now) {
-		if !residents.has(slot) {
-			continue
-		}
-		if err := c.restoreOne(p, slot, now); err != nil {
-			return err
-		}
-		if shown++; shown%batchBound == 0 && ctx.Err() != nil {
-			return ctx.Err()
+		if set.has(slot) {
+			if err := c.restoreOne(p, slot, now); err != nil {
+				return err
+			}
 		}
 	}
 	return p.flush()
@@ -257,14 +257,12 @@ func (c *Cache[K, V]) exchange(p *pupil, t *tee) error {
 	return err
 }
 
-// finish shows a policy the last of what happened, and any resident that it has
-// missed. The turn is held.
+// finish shows a policy the last of what happened, and any resident that it
+// does not know. The turn is held.
 func (c *Cache[K, V]) finish(p *pupil, t *tee) error {
 	var l log
-	if !t.take(&l) {
-		return ErrBehind
-	}
-	if err := p.read(&l); err != nil {
+	changed := t.take(&l)
+	if err := c.learn(p, l, changed); err != nil {
 		return err
 	}
 	for w, set := range c.m.held {

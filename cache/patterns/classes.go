@@ -10,10 +10,11 @@ type Class struct {
 	// Name is scan, periodic, cold, hot or warm; a key belongs to the first of
 	// these that fits:
 	//   - scan: asked for once, in a run of accesses of which more than half
-	//     (of 64 in the sample) were of keys not known either;
+	//     (of 64 in the sample) were of keys not known either; the first keys of
+	//     a run, before that can be told, are cold;
 	//   - periodic: asked for at least six times, at gaps whose standard
-	//     deviation is at most 0.3 of their mean, and the last access lies at
-	//     most two such gaps back;
+	//     deviation is at most 0.3 of their mean (the last gaps counting most),
+	//     and the last access lies at most two such gaps back;
 	//   - cold: asked for once, or its last access lies further back than the
 	//     capacity reaches (where that is unknown: than four of its mean gaps);
 	//   - hot: among the most asked keys that together get half of the accesses;
@@ -71,7 +72,7 @@ func (a *Analyzer) classOf(k *tracked, mostAsked bool) int {
 	case k.asked == 1 && k.inScan:
 		return classScan
 	case k.asked >= periodicAsked && k.gaps > 0 && idle <= periodicIdle*k.gaps &&
-		math.Sqrt(k.spread/float64(k.asked-2)) <= periodicSpread*k.gaps:
+		math.Sqrt(k.spread) <= periodicSpread*k.gaps:
 		return classPeriodic
 	case k.asked == 1 || a.outOfReach(k, idle):
 		return classCold

@@ -64,7 +64,7 @@ type Analyzer struct {
 
 	mu     sync.Mutex // guards the fields below
 	now    policies.Nanos
-	slots  []policies.KeyHash // by slot; 0 = unknown
+	slots  []policies.KeyHash // by slot, xor nobody
 	sample sample
 	curve  histogram
 
@@ -118,7 +118,7 @@ func (a *Analyzer) Observe(now policies.Nanos, events []policies.Event, inserts 
 		case policies.OpHit:
 			a.hits++
 			if int(e.Slot) < len(a.slots) && a.slots[e.Slot] != 0 {
-				a.access(a.slots[e.Slot])
+				a.access(a.slots[e.Slot] ^ nobody)
 			}
 		case policies.OpMiss:
 			a.misses++
@@ -128,14 +128,19 @@ func (a *Analyzer) Observe(now policies.Nanos, events []policies.Event, inserts 
 			a.sample.weigh(in.KeyHash, in.Weight)
 		case policies.OpRemove, policies.OpExpire:
 			if e.Flags&policies.FlagPinned == 0 {
-				a.place(e.Slot, 0)
+				a.place(e.Slot, nobody)
 			}
 		}
 	}
 }
 
-// maxSlots bounds the memory for slots: 512 MiB.
-const maxSlots = 1 << 26
+const (
+	// maxSlots bounds the memory for slots: 512 MiB.
+	maxSlots = 1 << 26
+	// nobody stands for no key. It is not 0: in a replay hashes are keys, and
+	// 0 is one.
+	nobody policies.KeyHash = 0xD1B54A32D192ED03
+)
 
 // place notes which key a slot holds.
 func (a *Analyzer) place(s policies.Slot, h policies.KeyHash) {
@@ -143,12 +148,12 @@ func (a *Analyzer) place(s policies.Slot, h policies.KeyHash) {
 		return
 	}
 	if int(s) >= len(a.slots) {
-		if h == 0 {
+		if h == nobody {
 			return
 		}
 		a.slots = append(a.slots, make([]policies.KeyHash, int(s)+1-len(a.slots))...)
 	}
-	a.slots[s] = h
+	a.slots[s] = h ^ nobody
 }
 
 // access counts an access of a key.

@@ -182,7 +182,7 @@ func recommend(curve []Point) int64 {
 	best := int64(0)
 	for i := len(curve) - 1 - curveSteps; i >= 0; i-- {
 		if curve[i].MissRatio-curve[i+curveSteps].MissRatio > recommendAt {
-			return curve[i+curveSteps].Capacity
+			return curve[i+1].Capacity
 		}
 		best = curve[i].Capacity
 	}

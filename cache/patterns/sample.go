@@ -15,6 +15,9 @@ const (
 	minKeys = 1024
 	// keptShare of the sample survives a shrinking: 7/8.
 	keptOf, keptIn = 7, 8
+	// gapMemory is the weight of a key's last gap in its mean and variance, so
+	// that one long pause is forgotten after some tens of accesses.
+	gapMemory = 1.0 / 8
 	// scanWindow is over how many sampled accesses a scan is told from chance.
 	scanWindow = 64
 )
@@ -28,8 +31,8 @@ type tracked struct {
 	count    float32 // accesses, aged
 	inScan   bool    // it came among keys that were new as well
 	last     policies.Nanos
-	gaps     float64 // mean of the seconds between its accesses
-	spread   float64 // sum of squared differences from the mean (Welford)
+	gaps     float64 // mean of the seconds between its accesses, the last counting most
+	spread   float64 // their variance, likewise
 }
 
 // sample is the sampled keys in the order of their last access.
@@ -107,9 +110,9 @@ func (s *sample) access(h policies.KeyHash, now policies.Nanos) float64 {
 		k.asked++
 	}
 	k.count++
-	d := gap - k.gaps
-	k.gaps += d / float64(k.asked-1)
-	k.spread += d * (gap - k.gaps)
+	d, alpha := gap-k.gaps, max(1/float64(k.asked-1), gapMemory)
+	k.gaps += alpha * d
+	k.spread = (1 - alpha) * (k.spread + alpha*d*d)
 	return float64(between)/s.rate() + float64(w)
 }
 
