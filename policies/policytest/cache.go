@@ -124,15 +124,25 @@ func (c *cache) event(s policies.Slot, op policies.Op, in ...policies.Insert) {
 func (c *cache) miss(key policies.KeyHash) {
 	c.event(policies.NoSlot, policies.OpMiss, policies.Insert{KeyHash: key})
 	weight := 1 + c.rng.Uint32N(c.load.heaviest)
-	s := c.next
-	if n := len(c.free); n > 0 {
-		s, c.free = c.free[n-1], c.free[:n-1]
-	} else {
-		c.next++
-	}
+	s := c.take()
 	c.slotOf[key], c.keyOf[s], c.weight[s] = s, key, weight
 	c.size += int64(weight)
 	c.event(s, policies.OpInsert, policies.Insert{KeyHash: key, Weight: weight, LoadCostMicros: uint32(key % 1000)})
+}
+
+// take returns a free slot: mostly a used one, sometimes a number that was never
+// in use, so that a policy that overlooks a removal is found out.
+func (c *cache) take() policies.Slot {
+	n := len(c.free)
+	if n == 0 || c.next < maxSlots && c.rng.IntN(4) == 0 {
+		c.next++
+		return c.next - 1
+	}
+	i := c.rng.IntN(n)
+	s := c.free[i]
+	c.free[i] = c.free[n-1]
+	c.free = c.free[:n-1]
+	return s
 }
 
 func (c *cache) update(s policies.Slot) {
