@@ -60,8 +60,9 @@ type State struct {
 
 // Origin is what the proxy stands in front of.
 type Origin struct {
-	URL     string   `toml:"url"`     // empty: the built-in demo origin
-	Timeout Duration `toml:"timeout"` // for a whole answer of the origin
+	URL          string   `toml:"url"`           // empty: the built-in demo origin
+	Timeout      Duration `toml:"timeout"`       // for a whole answer of the origin
+	PreserveHost bool     `toml:"preserve_host"` // true: the origin sees the client's Host; false: its own
 }
 
 // Proxy bounds what clients may do.
@@ -112,7 +113,7 @@ type Scheduler struct {
 	MaxLimit      float64  `toml:"max_limit"`
 	TargetLatency Target   `toml:"target_latency"` // "auto" or a duration
 	Tick          Duration `toml:"tick"`           // how often the scaling policy is asked
-	QueueLength   int      `toml:"queue_length"`   // bound of each priority's queue
+	QueueLength   int      `toml:"queue_length"`   // bound of all queues together
 }
 
 // Seats are the policies of a cache and, for the default one, of the scheduler.
@@ -186,7 +187,7 @@ func Default() Config {
 	linear := Policy{Use: "builtin:linear"}
 	return Config{
 		Listen: Listen{Proxy: "127.0.0.1:8080", Admin: "127.0.0.1:8081"},
-		Origin: Origin{Timeout: Duration(30 * time.Second)},
+		Origin: Origin{Timeout: Duration(30 * time.Second), PreserveHost: true},
 		Proxy: Proxy{
 			ReadTimeout:  Duration(30 * time.Second),
 			WriteTimeout: Duration(5 * time.Minute),
