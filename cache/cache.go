@@ -396,6 +396,10 @@ func (c *Cache[K, V]) ready(s *shard[K, V]) bool {
 // writer does a part of maintenance's work where much is waiting, and waits for
 // a call of the policy only behind logBound events. No lock is held.
 func (c *Cache[K, V]) relieve() {
+	if c.inline {
+		c.settle(&c.shards[0]) // what an eviction after the last write freed
+		return
+	}
 	c.intake.Lock()
 	waiting := len(c.log.events)
 	if waiting < logBound {
