@@ -119,15 +119,15 @@ func (t *Table) Recent(h policies.KeyHash) (Record, bool) {
 // listed bounds how many places a listing looks at for each key it may return.
 const listed = 8
 
-// RecentCandidates appends at most max keys worth loading ahead to dst: keys
+// RecentCandidates appends at most limit keys worth loading ahead to dst: keys
 // that left, and keys that were missed at least twice. Each call looks at a
 // bounded part of the store and the next call continues there. Safe for
 // concurrent use.
-func (t *Table) RecentCandidates(dst []policies.KeyHash, max int) []policies.KeyHash {
+func (t *Table) RecentCandidates(dst []policies.KeyHash, limit int) []policies.KeyHash {
 	r := &t.recent
 	tick := tickOf(policies.Nanos(t.seen.Load()))
 	epoch := uint64(t.epoch.Load())
-	for range min(len(r.buckets), max*listed/ways+1) {
+	for range min(len(r.buckets), limit*listed/ways+1) {
 		b := &r.buckets[int(r.cursor.Add(1))&(len(r.buckets)-1)]
 		for i := range b {
 			w := rest(b[i].rest.Load())
@@ -137,11 +137,11 @@ func (t *Table) RecentCandidates(dst []policies.KeyHash, max int) []policies.Key
 			if w.missed() && t.scales.value(countUnits(use(b[i].use.Load()), w, tick, epoch)) < askedTwice {
 				continue
 			}
-			if max <= 0 {
+			if limit <= 0 {
 				return dst
 			}
 			dst = append(dst, policies.KeyHash(b[i].hash.Load()))
-			max--
+			limit--
 		}
 	}
 	return dst

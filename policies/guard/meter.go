@@ -5,12 +5,12 @@ import "sync/atomic"
 // meter adds the fuel that one instance uses to the health of its policy.
 type meter struct {
 	source FuelMeter // nil where nothing is metered
-	read0  *atomic.Uint64
+	seen   *atomic.Uint64
 }
 
 func meterOf(p any) meter {
 	m, _ := p.(FuelMeter)
-	return meter{source: m, read0: new(atomic.Uint64)}
+	return meter{source: m, seen: new(atomic.Uint64)}
 }
 
 func (m *meter) read(h *Health) {
@@ -18,11 +18,11 @@ func (m *meter) read(h *Health) {
 		return
 	}
 	for used := m.source.FuelUsed(); ; {
-		before := m.read0.Load()
+		before := m.seen.Load()
 		if used <= before {
 			return
 		}
-		if m.read0.CompareAndSwap(before, used) {
+		if m.seen.CompareAndSwap(before, used) {
 			h.fuel.Add(used - before)
 			return
 		}
