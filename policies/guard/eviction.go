@@ -55,11 +55,14 @@ func (g *EvictionGuard) Observe(events []policies.Event, inserts []policies.Inse
 	return g.run(len(events), func() error { return g.policy.Observe(events, inserts) })
 }
 
-// Victims names entries to evict; each was resident and is named once.
+// Victims names entries to evict; each was resident and is named once. A policy
+// that is warming up names none.
 func (g *EvictionGuard) Victims(need int64, out []policies.Slot) (int, error) {
 	var n int
 	err := g.run(1, func() (err error) {
-		n, err = g.policy.Victims(need, out)
+		if n, err = g.policy.Victims(need, out); isWarming(err) {
+			n, err = 0, nil
+		}
 		return err
 	})
 	if err != nil {

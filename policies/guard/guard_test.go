@@ -57,6 +57,7 @@ func TestEvictionAnswersAreChecked(t *testing.T) {
 	}{
 		{name: "right", policy: orderer{victims: names(2, 1, 3)}, want: []policies.Slot{1, 3}},
 		{name: "none", policy: orderer{victims: names(0)}},
+		{name: "warming up", policy: orderer{victims: func(int64, []policies.Slot) (int, error) { return 3, warmingError{} }}},
 		{name: "too many", policy: orderer{victims: names(5, 1, 2, 3, 4)}, reason: policies.FaultOutput, details: "named 5 victims where 0 to 4"},
 		{name: "fewer than none", policy: orderer{victims: names(-1)}, reason: policies.FaultOutput, details: "named -1"},
 		{name: "beyond the last slot", policy: orderer{victims: names(1, 10)}, reason: policies.FaultOutput, details: "beyond the last slot 9"},
