@@ -71,7 +71,11 @@ func (cfg Config) checkListen(c *checker) {
 	}
 }
 
+// checkAddress checks where to listen; "" means that nothing listens there.
 func checkAddress(c *checker, key, address string) {
+	if address == "" {
+		return
+	}
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		c.fail(key, "%q is not an address: want host:port, such as \"127.0.0.1:8080\"", address)
