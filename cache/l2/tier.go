@@ -139,6 +139,16 @@ func (t *Tier) Read(ctx context.Context, key string) (Entry, Answer) {
 	return e, Hit
 }
 
+// ReadPending is Read for a moment in which the store must not be asked: only
+// what waits in the queue is found.
+func (t *Tier) ReadPending(key string) (Entry, Answer) {
+	if o, ok := t.queue.pending(t.o.Prefix + key); ok {
+		return t.pendingEntry(o)
+	}
+	t.n.skipped.Add(1)
+	return Entry{}, Away
+}
+
 func (t *Tier) pendingEntry(o op) (Entry, Answer) {
 	if o.class != classDelete {
 		if e, err := Open(o.sealed, Opening{Key: o.key, Now: time.Now(), MaxTTL: t.o.MaxTTL}); err == nil {
@@ -227,7 +237,7 @@ type Stats struct {
 	Misses      uint64 `json:"misses"`       // all reads without an answer but the skipped ones
 	Errors      uint64 `json:"errors"`       // reads in which the store failed
 	Corrupt     uint64 `json:"corrupt"`      // values that were no valid entries
-	Skipped     uint64 `json:"skipped"`      // reads not made because the breaker was open
+	Skipped     uint64 `json:"skipped"`      // reads not made because the store was away
 	Writes      uint64 `json:"writes"`       // values the store took
 	Deletes     uint64 `json:"deletes"`      // deletes the store took
 	WriteErrors uint64 `json:"write_errors"` // round trips of writes and deletes that failed

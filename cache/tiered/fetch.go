@@ -242,12 +242,18 @@ type fromL2[V any] struct {
 
 // readL2 returns a valid entry of the second tier, fresh or stale.
 func (c *Cache[K, V]) readL2(ctx context.Context, key K) (fromL2[V], bool) {
-	if c.l2 == nil || !c.purges.known.Load() {
+	if c.l2 == nil {
 		return fromL2[V]{}, false
 	}
 	name := c.o.KeyString(key)
-	e, ok := c.l2.Get(ctx, name)
-	if !ok {
+	var e l2.Entry
+	var answer l2.Answer
+	if c.purges.known.Load() {
+		e, answer = c.l2.Read(ctx, name)
+	} else {
+		e, answer = c.l2.ReadPending(name)
+	}
+	if answer != l2.Hit {
 		return fromL2[V]{}, false
 	}
 	asOf := policies.Nanos(e.Created.UnixNano())

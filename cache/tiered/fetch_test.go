@@ -91,16 +91,18 @@ func TestFreshness(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			c := newCache(t, func(o *Options[string, string]) { o.TTL, o.MinTTL, o.MaxTTL = time.Minute, time.Second, 2*time.Minute })
-			item := mustFetch(t, c, "k", func(context.Context, string, Prior[string]) (Loaded[string], error) {
-				return Loaded[string]{Value: "v", Fresh: test.in}, nil
+			synctest.Test(t, func(t *testing.T) {
+				c := newCache(t, func(o *Options[string, string]) { o.TTL, o.MinTTL, o.MaxTTL = time.Minute, time.Second, 2*time.Minute })
+				item := mustFetch(t, c, "k", func(context.Context, string, Prior[string]) (Loaded[string], error) {
+					return Loaded[string]{Value: "v", Fresh: test.in}, nil
+				})
+				if got := time.Duration(item.FreshUntil - item.StoredAt); got != test.want {
+					t.Errorf("fresh for %v, want %v", got, test.want)
+				}
+				if _, ok := c.Peek("k"); ok != (test.want > 0) {
+					t.Errorf("stored: %v with freshness %v", ok, test.want)
+				}
 			})
-			if got := time.Duration(item.FreshUntil - item.StoredAt); got != test.want {
-				t.Errorf("fresh for %v, want %v", got, test.want)
-			}
-			if _, ok := c.Peek("k"); ok != (test.want > 0) {
-				t.Errorf("stored: %v with freshness %v", ok, test.want)
-			}
 		})
 	}
 }
