@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"io"
 	"math"
 	"strconv"
 	"strings"
@@ -90,14 +89,15 @@ func decodeOrdered(d *json.Decoder) (any, error) {
 
 // layOut writes a value: single values of an object beside their names, then
 // its lists and objects each under its name.
-func layOut(w io.Writer, v any, indent string) {
+func layOut(w *strings.Builder, v any, indent string) {
 	switch v := v.(type) {
 	case object:
-		var t terminal.Table
-		t.Indent = indent
+		t := terminal.Table{Indent: indent, Unaligned: true}
+		gap := ""
 		for _, m := range v {
 			if text, ok := single(m.name, m.value); ok {
 				t.Row(words(m.name), text)
+				gap = "\n"
 			}
 		}
 		t.Print(w)
@@ -105,14 +105,15 @@ func layOut(w io.Writer, v any, indent string) {
 			if _, ok := single(m.name, m.value); ok {
 				continue
 			}
-			io.WriteString(w, "\n"+indent+words(m.name)+"\n")
+			w.WriteString(gap + indent + words(m.name) + "\n")
+			gap = "\n"
 			layOut(w, m.value, indent+"  ")
 		}
 	case []any:
 		if !layOutRows(w, v, indent) {
 			for _, x := range v {
 				if text, ok := single("", x); ok {
-					io.WriteString(w, indent+text+"\n")
+					w.WriteString(indent + text + "\n")
 				} else {
 					layOut(w, x, indent)
 				}
@@ -120,13 +121,13 @@ func layOut(w io.Writer, v any, indent string) {
 		}
 	default:
 		text, _ := single("", v)
-		io.WriteString(w, indent+text+"\n")
+		w.WriteString(indent + text + "\n")
 	}
 }
 
 // layOutRows writes a list of objects of single values as a table, or reports
 // that it is something else.
-func layOutRows(w io.Writer, list []any, indent string) bool {
+func layOutRows(w *strings.Builder, list []any, indent string) bool {
 	if len(list) == 0 {
 		return false
 	}

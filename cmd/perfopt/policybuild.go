@@ -73,24 +73,25 @@ func policyBuildCommand(ctx context.Context, e *env, args []string) int {
 // goToolchain finds a Go toolchain that can build the policy in dir, or says
 // what is missing.
 func goToolchain(ctx context.Context, dir string) (string, error) {
-	if _, err := os.Stat(filepath.Join(dir, "go.mod")); err != nil {
-		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
-			return "", fmt.Errorf("%s is not a folder: give the folder that \"perfopt policy new\" wrote", dir)
-		}
-		return "", fmt.Errorf("%s has no go.mod: give the folder that \"perfopt policy new\" wrote", dir)
+	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+		return "", fmt.Errorf("%s is not a folder: give the one that \"perfopt policy new\" wrote", dir)
 	}
 	tool, err := exec.LookPath("go")
 	if err != nil {
 		return "", errors.New("the Go toolchain is missing: install Go 1.24 or newer from https://go.dev/dl or your system's packages, and see that \"go\" is in PATH")
 	}
-	version := exec.CommandContext(ctx, tool, "env", "GOVERSION")
-	version.Dir = dir
-	text, err := version.Output()
+	ask := exec.CommandContext(ctx, tool, "env", "GOVERSION", "GOMOD")
+	ask.Dir = dir
+	text, err := ask.Output()
 	if err != nil {
 		return "", fmt.Errorf("%s env GOVERSION: %w", tool, err)
 	}
-	if v := strings.TrimSpace(string(text)); !atLeast(v, 1, 24) {
-		return "", fmt.Errorf("%s is %s: want Go 1.24 or newer (https://go.dev/dl), which can export functions from a module", tool, v)
+	version, module, _ := strings.Cut(strings.TrimSpace(string(text)), "\n")
+	if !atLeast(version, 1, 24) {
+		return "", fmt.Errorf("%s is %s: want Go 1.24 or newer (https://go.dev/dl), which can export functions from a module", tool, version)
+	}
+	if module == "" || module == os.DevNull {
+		return "", fmt.Errorf("%s is in no Go module (no go.mod): give the folder that \"perfopt policy new\" wrote", dir)
 	}
 	return tool, nil
 }

@@ -44,7 +44,7 @@ func policyInspectCommand(ctx context.Context, e *env, args []string) int {
 		return exitOK
 	}
 	manifest := m.Manifest()
-	var t terminal.Table
+	t := terminal.Table{Unaligned: true}
 	t.Row("policy", strings.TrimSpace(manifest.Name+" "+manifest.Version))
 	t.Row("kinds", m.kindNames())
 	t.Row("columns", dash(strings.Join(manifest.Features, ", ")))
@@ -62,7 +62,7 @@ func policyInspectCommand(ctx context.Context, e *env, args []string) int {
 	}
 	if len(manifest.Config) > 0 {
 		e.printf("\nsettings\n")
-		t = terminal.Table{Indent: "  "}
+		t = terminal.Table{Indent: "  ", Unaligned: true}
 		for _, key := range slices.Sorted(maps.Keys(manifest.Config)) {
 			p := manifest.Config[key]
 			t.Row(key, p.Type, fmt.Sprintf("%v", p.Default), bounds(p), p.Doc)

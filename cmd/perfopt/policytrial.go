@@ -135,7 +135,7 @@ func (e *env) printTest(r *testResult, kinds string) int {
 	e.printf("%s  %s  %s  sha256 %s\n", strings.TrimSpace(r.Policy+" "+r.Version), kinds, terminal.Bytes(int64(r.Bytes)), short(r.Digest))
 	for _, report := range r.Kinds {
 		e.printf("\n%s\n", report.Kind)
-		t := terminal.Table{Indent: "  "}
+		t := terminal.Table{Indent: "  ", Unaligned: true}
 		t.Row("ok", "interface", "exports, imports, manifest")
 		for _, c := range report.Checks {
 			verdict := "ok"

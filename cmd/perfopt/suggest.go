@@ -3,7 +3,7 @@ package main
 // nearest returns the known name that was probably meant by name, or "" where
 // none is near: at most a third of the letters (and at least one) may differ.
 func nearest(name string, known []string) string {
-	best, bestDistance := "", max(1, len(name)/3)+1
+	best, bestDistance := "", (len(name)+2)/3+1
 	for _, k := range known {
 		if d := distance(name, k); d < bestDistance {
 			best, bestDistance = k, d

@@ -10,6 +10,9 @@ import (
 type Table struct {
 	// Indent is written before each line.
 	Indent string
+	// Unaligned sets numbers to the left like everything else: for names with
+	// values of different kinds, without a heading.
+	Unaligned bool
 
 	rows [][]string
 }
@@ -31,7 +34,7 @@ func (t *Table) Print(w io.Writer) error {
 	}
 	right := make([]bool, len(widths))
 	for i := range right {
-		right[i] = t.numeric(i)
+		right[i] = !t.Unaligned && t.numeric(i)
 	}
 	var b strings.Builder
 	for _, row := range t.rows {

@@ -24,12 +24,15 @@ type Cache struct {
 // NewCache returns an empty cache for that many keys over p, which it resets.
 func NewCache(t testing.TB, p policy.Orderer, capacity int) *Cache {
 	t.Helper()
+	// More slots than entries, used in turn: a slot that left stays empty for a
+	// while, and naming it is noticed.
+	maxSlots := 2*capacity + 1
 	c := &Cache{t: t, p: p, capacity: capacity, slots: map[policy.KeyHash]policy.Slot{},
-		keys: make([]policy.KeyHash, capacity+1), now: Now}
-	for s := capacity; s >= 0; s-- {
+		keys: make([]policy.KeyHash, maxSlots), now: Now}
+	for s := range maxSlots {
 		c.free = append(c.free, policy.Slot(s))
 	}
-	if err := p.Reset(policy.Capacity{Weight: int64(capacity), MaxSlots: uint32(capacity + 1)}); err != nil {
+	if err := p.Reset(policy.Capacity{Weight: int64(capacity), MaxSlots: uint32(maxSlots)}); err != nil {
 		t.Fatalf("Reset: %v", err)
 	}
 	return c
@@ -48,8 +51,8 @@ func (c *Cache) Access(key policy.KeyHash) bool {
 	c.Misses++
 	in := policy.Insert{KeyHash: key, Weight: 1}
 	c.show(policy.Event{Slot: policy.NoSlot, Op: policy.OpMiss}, in)
-	slot := c.free[len(c.free)-1]
-	c.free = c.free[:len(c.free)-1]
+	slot := c.free[0]
+	c.free = c.free[1:]
 	c.slots[key], c.keys[slot] = slot, key
 	c.show(policy.Event{Slot: slot, Op: policy.OpInsert}, in)
 	for len(c.slots) > c.capacity {
