@@ -26,10 +26,12 @@ type Env struct {
 	// Now is the clock of calls that bring no moment of their own. Default: the
 	// host's.
 	Now func() policies.Nanos
-	// Logger receives the module's lines. Default: the host's.
+	// Logger receives the module's lines, during a call of the instance, which
+	// it must not call itself. Default: the host's.
 	Logger hclog.Logger
 	// Metric receives the declared metrics: a gauge's value, or what a counter
-	// grows by. Called by the goroutine that called the instance. Default: none.
+	// grows by. Called by the goroutine that called the instance, during the
+	// call: it must not call the instance itself. Default: none.
 	Metric func(name string, v float64)
 	// Replay and Shadow are told to the module.
 	Replay, Shadow bool

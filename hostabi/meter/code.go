@@ -74,6 +74,7 @@ func (p *parser) code(b *body) {
 	loops := []int{-1} // region -> index in b.points
 	stack := []frame{{op: opBlock}}
 	region := 0
+	p.branches = 0
 	for r.err == nil && len(stack) > 0 {
 		at := r.pos
 		op := r.byte()
@@ -85,6 +86,7 @@ func (p *parser) code(b *body) {
 				return
 			}
 			stack = append(stack, frame{op: op, region: region})
+			p.branches++
 			if op == opLoop {
 				region = len(weights)
 				weights = append(weights, weightTurn)
@@ -111,6 +113,11 @@ func (p *parser) code(b *body) {
 		}
 	}
 	if r.err != nil {
+		return
+	}
+	flow := p.branches * uint64(b.locals)
+	if p.flow += flow; flow > p.limits.Flow || p.flow > p.limits.FlowTotal {
+		r.fail("%d locals and %d blocks and branches: their product may be at most %d, and %d in all functions", b.locals, p.branches, p.limits.Flow, p.limits.FlowTotal)
 		return
 	}
 	b.entry = weights[0]
@@ -229,6 +236,7 @@ func (p *parser) refuse(op byte) {
 }
 
 func (p *parser) label(depth int) {
+	p.branches++
 	if i := p.r.u32(); p.r.err == nil && int64(i) >= int64(depth) {
 		p.r.fail("branch to label %d of %d", i, depth)
 	}

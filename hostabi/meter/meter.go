@@ -48,26 +48,30 @@ const (
 // Limits bound what a module may declare. They hold before anything is
 // compiled, because compiling has no meter.
 type Limits struct {
-	Bytes       int    // the module
-	Types       int    // function types
-	Imports     int    // imported functions
-	Functions   int    // functions with a body
-	BodyBytes   int    // one function's body
-	Locals      uint32 // one function's locals, parameters included
-	Nesting     int    // one function's depth of blocks
-	BranchTable uint32 // one br_table's targets
-	Globals     int
-	Exports     int
-	Segments    int    // data and element segments, each
-	TableItems  uint32 // one table's initial size
-	MemoryPages uint32 // the memory's initial size, 64 KiB each
+	Bytes     int    // the module
+	Types     int    // function types
+	Imports   int    // imported functions
+	Functions int    // functions with a body
+	BodyBytes int    // one function's body
+	Locals    uint32 // one function's locals, parameters included
+	Nesting   int    // one function's depth of blocks
+	// Flow bounds a function's locals times its blocks and branches, and
+	// FlowTotal the sum over all functions: a compiler may have to carry every
+	// local along every branch.
+	Flow, FlowTotal uint64
+	BranchTable     uint32 // one br_table's targets
+	Globals         int
+	Exports         int
+	Segments        int    // data and element segments, each
+	TableItems      uint32 // one table's initial size
+	MemoryPages     uint32 // the memory's initial size, 64 KiB each
 }
 
 // DefaultLimits are far above what the known toolchains produce.
 func DefaultLimits() Limits {
 	return Limits{
 		Bytes: 4 << 20, Types: 4096, Imports: 256, Functions: 20_000, BodyBytes: 1 << 20, Locals: 10_000,
-		Nesting: 10_000, BranchTable: 20_000, Globals: 4096, Exports: 4096, Segments: 200_000,
+		Flow: 1_000_000, FlowTotal: 8_000_000, Nesting: 10_000, BranchTable: 20_000, Globals: 4096, Exports: 4096, Segments: 200_000,
 		TableItems: 100_000, MemoryPages: 1024,
 	}
 }

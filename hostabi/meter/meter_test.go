@@ -56,7 +56,7 @@ func join(parts ...[]byte) []byte { return bytes.Join(parts, nil) }
 
 func TestParseRefuses(t *testing.T) {
 	limits := meter.DefaultLimits()
-	limits.Nesting, limits.Functions, limits.BranchTable = 100, 50, 20
+	limits.Nesting, limits.Functions, limits.BranchTable, limits.Flow = 100, 50, 20, 800_000
 	uv := func(n uint64) []byte { return binary.AppendUvarint(nil, n) }
 	for name, c := range map[string]struct {
 		module []byte
@@ -73,6 +73,7 @@ func TestParseRefuses(t *testing.T) {
 		"a million":         {newBuilder().section(1, 1, 0x60, 0, 0).section(3, uv(1_000_000)...).b, "1000000 functions, at most 50"},
 		"nesting":           {function(join(repeat(100, 0x02, 0x40), repeat(101, 0x0B))...), "nested deeper than 100"},
 		"branch table":      {function(join([]byte{0x41, 0, 0x0E}, uv(21), repeat(22, 0), []byte{0x0B})...), "br_table with 21 targets, at most 20"},
+		"flow":              {newBuilder().section(1, 1, 0x60, 0, 0).section(3, 1, 0).section(10, join([]byte{1}, uv(304), []byte{1}, uv(9000), []byte{0x7F}, repeat(99, 0x02, 0x40), repeat(99, 0x0B), []byte{0x01, 0x01, 0x0B})...).b, "9000 locals and 99 blocks and branches"},
 		"label":             {function(0x0C, 1, 0x0B), "label 1 of 1"},
 		"locals":            {newBuilder().section(1, 1, 0x60, 0, 0).section(3, 1, 0).section(10, 1, 8, 1, 0xFF, 0xFF, 0xFF, 0xFF, 0x0F, 0x7F, 0x0B).b, "more than 10000 locals"},
 		"local":             {function(0x20, 0, 0x1A, 0x0B), "local 0 of 0"},

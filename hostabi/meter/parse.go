@@ -60,7 +60,9 @@ type parser struct {
 	declared int
 	segments int64
 	elements uint32
-	data     bool // there is a data section
+	data     bool   // there is a data section
+	branches uint64 // blocks and branches of the body being read
+	flow     uint64 // locals times branches of all bodies so far
 	mutable  []bool
 }
 

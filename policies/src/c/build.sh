@@ -9,6 +9,7 @@ for dir in */; do
 	clang --target=wasm32 -O3 -nostdlib -Wall -Wextra -Werror -c "$name/$name.c" -o "/tmp/$name.$$.o"
 	wasm-ld --no-entry --strip-all -z stack-size=16384 "/tmp/$name.$$.o" -o "$out/$name-c.wasm"
 	rm "/tmp/$name.$$.o"
+	chmod 644 "$out/$name-c.wasm"
 done
 cd "$out"
 sha256sum -- *.wasm >SHA256SUMS

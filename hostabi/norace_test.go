@@ -1,0 +1,5 @@
+//go:build !race
+
+package hostabi_test
+
+const raceEnabled = false
