@@ -17,6 +17,9 @@ const (
 	// minTurnovers is how often a batch must exchange the contents of the
 	// cache, so that what one batch leaves behind hardly reaches into the next.
 	minTurnovers = 10
+	// windowLength is how many requests a window has: the grain in which warm-up
+	// and batches are cut.
+	windowLength = 200
 	// level of the interval.
 	level = 0.95
 )
@@ -94,7 +97,7 @@ func Compare(ctx context.Context, o CompareOptions) (*Comparison, error) {
 	}
 	e, err := newEngine(Options{
 		Source: o.Source, Candidates: []Candidate{o.A, o.B}, Capacities: []Capacity{o.Capacity}, Rate: o.Rate, Workers: 1,
-	})
+	}, windowLength)
 	if err != nil {
 		return nil, err
 	}
@@ -137,23 +140,23 @@ func difference(a, b Result) Difference {
 	return d
 }
 
-// windows are the misses and turnovers of both arms, one entry a piece of the
-// trace; a shorter last piece is not among them.
+// windows are the misses and turnovers of both arms, one entry a window of the
+// trace; a shorter last one is not among them.
 type windows struct {
 	a, b series
-	warm int // pieces at whose start one of the caches had never evicted
+	warm int // windows at whose start one of the caches had never evicted
 }
 
-// series is what one arm did, one entry a piece.
+// series is what one arm did, one entry a window.
 type series struct {
 	missRatios []float64
 	turnovers  []float64 // contents exchanged
 
-	misses, evicted int64 // at the end of the last piece
+	misses, evicted int64 // at the end of the last window
 }
 
 func (w *windows) add(e *engine) {
-	if e.requests%pieceLength != 0 {
+	if e.requests%windowLength != 0 {
 		return
 	}
 	filling := w.a.evicted == 0 || w.b.evicted == 0
@@ -165,7 +168,7 @@ func (w *windows) add(e *engine) {
 }
 
 func (s *series) add(a *arm) {
-	s.missRatios = append(s.missRatios, float64(a.misses-s.misses)/pieceLength)
+	s.missRatios = append(s.missRatios, float64(a.misses-s.misses)/windowLength)
 	s.turnovers = append(s.turnovers, float64(a.evicted-s.evicted)/float64(max(a.residents, 1)))
 	s.misses, s.evicted = a.misses, a.evicted
 }
@@ -175,14 +178,14 @@ func infer(w *windows, margin float64) Inference {
 	i := Inference{Verdict: stats.Inconclusive, Level: level, Margin: margin, Batches: batches}
 	a, b := w.a.missRatios[w.warm:], w.b.missRatios[w.warm:]
 	length := len(a) / batches
-	i.BatchRequests = int64(length) * pieceLength
-	i.WarmupRequests = int64(len(w.a.missRatios)-length*batches) * pieceLength
+	i.BatchRequests = int64(length) * windowLength
+	i.WarmupRequests = int64(len(w.a.missRatios)-length*batches) * windowLength
 	switch {
 	case len(a) == 0 && len(w.a.missRatios) > 0:
 		i.give("the cache never filled: choose a smaller capacity, or a longer trace")
 		return i
 	case length == 0:
-		i.give(fmt.Sprintf("the trace is too short: want more than %d requests behind the warm-up", batches*pieceLength))
+		i.give(fmt.Sprintf("the trace is too short: want more than %d requests behind the warm-up", batches*windowLength))
 		return i
 	}
 	i.BatchTurnovers = math.Min(turnovers(w.a.turnovers, length), turnovers(w.b.turnovers, length))
@@ -228,14 +231,14 @@ func (i *Inference) intervals(meansA, meansB, a, b []float64) {
 	}
 }
 
-// turnovers returns the least that a batch of so many pieces exchanged; batches
+// turnovers returns the least that a batch of so many windows exchanged; batches
 // end where the series does.
-func turnovers(pieces []float64, length int) float64 {
-	pieces = pieces[len(pieces)-length*batches:]
+func turnovers(windows []float64, length int) float64 {
+	windows = windows[len(windows)-length*batches:]
 	least := math.Inf(1)
 	for i := range batches {
 		var sum float64
-		for _, v := range pieces[i*length : (i+1)*length] {
+		for _, v := range windows[i*length : (i+1)*length] {
 			sum += v
 		}
 		least = min(least, sum)

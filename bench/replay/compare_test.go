@@ -45,8 +45,8 @@ func TestCompareSaysWhoIsBetter(t *testing.T) {
 	if i.Verdict != stats.Improved || i.Relative.High >= 0 || i.MissRatio.High >= 0 || i.SelfNormalised == nil || *i.Visible <= 0 {
 		t.Errorf("%+v, want improved", i)
 	}
-	if i.WarmupRequests+10*i.BatchRequests != 60_000 || i.WarmupRequests == 0 || i.BatchTurnovers < 10 {
-		t.Errorf("warm-up of %d, batches of %d with %.1f turnovers; want all whole pieces of 1,000", i.WarmupRequests, i.BatchRequests, i.BatchTurnovers)
+	if i.WarmupRequests+10*i.BatchRequests != 60_400 || i.WarmupRequests == 0 || i.BatchTurnovers < 10 {
+		t.Errorf("warm-up of %d, batches of %d with %.1f turnovers; want all whole windows of 200", i.WarmupRequests, i.BatchRequests, i.BatchTurnovers)
 	}
 
 	back := compare(t, replay.CompareOptions{Source: drifting(60_500), A: lru, B: fifo, Capacity: replay.Capacity{Amount: 50}})
@@ -71,7 +71,7 @@ func TestCompareAdmitsWhatItCannotSay(t *testing.T) {
 		capacity int64
 		want     string
 	}{
-		{"short", drifting(9_000), 50, "the trace is too short"},
+		{"short", drifting(1_900), 50, "the trace is too short"},
 		{"empty", keysOf(), 50, "the trace is too short"},
 		{"never full", drifting(60_000), 100_000, "the cache never filled"},
 		{"few turnovers", drifting(60_000), 1_000, "exchanges the contents of the cache"},

@@ -91,7 +91,7 @@ type Result struct {
 // ordered by capacity, then by candidate, as given. It ends early when ctx
 // does.
 func Run(ctx context.Context, o Options) ([]Result, error) {
-	e, err := newEngine(o)
+	e, err := newEngine(o, pieceLength)
 	if err != nil {
 		return nil, err
 	}
@@ -126,9 +126,11 @@ type engine struct {
 	piece []trace.Access
 	times []policies.Nanos
 	clock policies.Nanos
+	odd   bool // the next piece is an odd one
 }
 
-func newEngine(o Options) (*engine, error) {
+// newEngine returns an engine that shows every cache length accesses in turn.
+func newEngine(o Options, length int) (*engine, error) {
 	switch {
 	case len(o.Candidates) == 0:
 		return nil, errors.New("replay: no policy: want at least one")
@@ -147,8 +149,8 @@ func newEngine(o Options) (*engine, error) {
 		source:   o.Source,
 		workers:  o.Workers,
 		interval: float64(time.Second) / o.Rate,
-		piece:    make([]trace.Access, pieceLength),
-		times:    make([]policies.Nanos, pieceLength),
+		piece:    make([]trace.Access, length),
+		times:    make([]policies.Nanos, length),
 	}
 	for _, capacity := range o.Capacities {
 		for _, c := range o.Candidates {
@@ -209,13 +211,18 @@ func (e *engine) wantsSizes() bool {
 }
 
 // each calls fn for every arm, on as many goroutines as there are workers, and
-// waits for all.
+// waits for all. One worker takes the arms forwards and backwards by turns, so
+// that none always finds the piece in the processor's cache.
 func (e *engine) each(fn func(*arm)) {
 	workers := min(e.workers, len(e.arms))
 	if workers == 1 {
-		for _, a := range e.arms {
-			fn(a)
+		for i := range e.arms {
+			if e.odd {
+				i = len(e.arms) - 1 - i
+			}
+			fn(e.arms[i])
 		}
+		e.odd = !e.odd
 		return
 	}
 	var next atomic.Int64

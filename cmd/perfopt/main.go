@@ -59,6 +59,10 @@ func commands() []command {
 			{name: "top", summary: "list the most used entries", usage: cacheTopUsage, run: cacheTopCommand},
 			{name: "explain", summary: "tell what a cache knows about a key", usage: cacheExplainUsage, run: cacheExplainCommand},
 		}},
+		{name: "replay", summary: "replay a trace through the cache under several policies", usage: replayUsage, run: replayCommand},
+		{name: "ab", summary: "compare two policies", group: []command{
+			{name: "replay", summary: "compare two policies on a trace", usage: abReplayUsage, run: abReplayCommand},
+		}},
 		{name: "completion", summary: "print a shell's completion script", usage: completionUsage, run: completionCommand},
 	}
 }
