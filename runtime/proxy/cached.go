@@ -144,6 +144,7 @@ func (x *exchange) shared(key string, m *Response) {
 				x.status.fwd = fwdVaryMiss
 				continue
 			}
+			variant.Source = tiered.SourceCoalesced
 			x.joined(variant)
 		case item.Value.marker != nil:
 			x.alone(key, m, directives{})

@@ -228,6 +228,7 @@ func (c *conn) answer(b []byte) (int, bool) {
 	}
 	c.out.last = req.last || c.isClosing()
 	c.renew(began)
+	c.server.laneHits.Add(1)
 	n, err := c.out.write(c.Conn, r, ttl, began)
 	k.route.stats[Hit].add(began.UnixNano(), time.Since(began), int64(n))
 	if err != nil {

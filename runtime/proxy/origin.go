@@ -11,6 +11,7 @@ import (
 	"net/http/httptrace"
 	"net/textproto"
 	"net/url"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -105,6 +106,11 @@ func (p *Proxy) ask(ctx context.Context, req *originRequest, header http.Header,
 	a.arrived = time.Now()
 	if err != nil {
 		return nil, a.fail(ctx, body, err)
+	}
+	asked := first(header, "Upgrade")
+	if a.StatusCode == http.StatusSwitchingProtocols && (asked == "" || !strings.EqualFold(first(a.Header, "Upgrade"), asked)) {
+		a.end(scheduler.Failed)
+		return nil, &originError{http.StatusBadGateway, "protocol", errors.New("101 to a protocol that was not asked for")}
 	}
 	return a, nil
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	hclog "github.com/hashicorp/go-hclog"
@@ -55,6 +56,8 @@ type Server struct {
 	proxy *Proxy
 	http  *http.Server
 	lane  bool
+
+	laneHits atomic.Uint64 // requests answered in the lane
 
 	mu    sync.Mutex // guards the fields below
 	conns map[*conn]struct{}

@@ -45,9 +45,9 @@ type passer interface{ passThrough() }
 // and is cut by [Proxy.Close].
 func (x *exchange) switchProtocols(a *answer, asked string) {
 	backend, ok := a.Body.(io.ReadWriteCloser)
-	if !ok || asked == "" || !strings.EqualFold(first(a.Header, "Upgrade"), asked) {
-		a.end(scheduler.Failed)
-		x.fail(&originError{http.StatusBadGateway, "protocol", errors.New("101 to a protocol that was not asked for")})
+	if !ok {
+		a.end(scheduler.Ignored)
+		x.fail(&originError{http.StatusBadGateway, "protocol", errors.New("the transport cannot switch protocols")})
 		return
 	}
 	a.permit.Release(scheduler.Ignored)
