@@ -286,9 +286,10 @@ func (rt *Runtime) Start(ctx context.Context) error {
 }
 
 // Shutdown ends the runtime: readiness turns false, listeners close, requests
-// and tasks in flight end, then everything is closed. When ctx ends first what
-// is left is cut off and ctx's error is among those returned. Calls after the
-// first wait for its end and return its error.
+// and tasks in flight end, then everything is closed. When ctx ends, or
+// Proxy.DrainTimeout is over, what is left is cut off and the context's error
+// is among those returned. Calls after the first wait for its end and return
+// its error.
 func (rt *Runtime) Shutdown(ctx context.Context) error {
 	rt.mu.Lock()
 	if rt.closing {
@@ -300,6 +301,8 @@ func (rt *Runtime) Shutdown(ctx context.Context) error {
 	rt.closing = true
 	rt.ended = make(chan struct{})
 	rt.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, rt.config().Proxy.DrainTimeout.Std())
+	defer cancel()
 	err := rt.faces.stop(ctx)
 	err = errors.Join(err, rt.scheduler.Drain(ctx))
 	rt.cancel()

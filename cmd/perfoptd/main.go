@@ -218,9 +218,8 @@ func (d *daemon) serve(rt *perfopt.Runtime, log hclog.Logger, signals <-chan os.
 			fmt.Fprintf(d.stderr, "perfoptd: the configuration in force stays, the file is not usable:\n%s\n", indent(err))
 		}
 	}
-	timeout := d.cfg.Proxy.DrainTimeout.Std()
-	log.Info("draining: requests in flight end, nothing more is accepted", "timeout", timeout)
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	log.Info("draining: requests in flight end, nothing more is accepted", "timeout", d.cfg.Proxy.DrainTimeout)
+	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	go func() {
 		for s := range signals {

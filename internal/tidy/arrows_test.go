@@ -50,14 +50,16 @@ var arrows = map[string][]string{
 	"runtime/journal":   {},
 	"runtime/demo":      {},
 
+	"sdk/conform":       {"policies", "policies/features", "policies/guard", "policies/policytest", "hostabi", "hostabi/abi"},
 	"sdk/scaffold":      {"policies"},
 	"sdk/scaffold/gen":  {"sdk/scaffold"},
+	"internal/check":    {},
 	"internal/tidy":     {},
 	"internal/terminal": {},
 	"docs":              {},
 
 	"cmd/perfoptd": {"runtime", "runtime/config", "runtime/demo", "docs"},
-	"cmd/perfopt":  {"policies/...", "hostabi/...", "bench/...", "sdk/scaffold", "runtime/config", "internal/terminal"},
+	"cmd/perfopt":  {"policies/...", "hostabi/...", "bench/...", "sdk/conform", "sdk/scaffold", "runtime/config", "internal/terminal"},
 }
 
 // doors says which package alone may import a third-party module.
