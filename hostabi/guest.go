@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"math"
 	"strings"
 
 	"github.com/hashicorp/go-hclog"
@@ -16,10 +15,6 @@ import (
 	"github.com/perfopt/perfopt/hostabi/meter"
 	"github.com/perfopt/perfopt/policies"
 )
-
-// noGrowth is the price of growing the memory for guests that may not: no
-// budget pays it, and what is left then tells it from other traps.
-const noGrowth = math.MaxInt64 / 2
 
 // guestOptions is what an instance is started with.
 type guestOptions struct {
@@ -43,7 +38,7 @@ type guest struct {
 	mod api.Module
 	mem api.Memory
 
-	fuel, grow api.MutableGlobal
+	fuel, pages api.MutableGlobal
 	// decide is the export of the kind's decision, events the one that observes.
 	decide, events api.Function
 	stack          [2]uint64
@@ -89,11 +84,11 @@ func (m *Module) newGuest(o guestOptions) (_ *guest, err error) {
 	g.mem = g.mod.Memory()
 	var ok1, ok2 bool
 	g.fuel, ok1 = g.mod.ExportedGlobal(meter.FuelGlobal).(api.MutableGlobal)
-	g.grow, ok2 = g.mod.ExportedGlobal(meter.GrowGlobal).(api.MutableGlobal)
+	g.pages, ok2 = g.mod.ExportedGlobal(meter.PagesGlobal).(api.MutableGlobal)
 	if !ok1 || !ok2 {
 		return nil, errors.New("module was not metered")
 	}
-	g.grow.Set(uint64(m.host.o.Fuel.Grow))
+	g.pages.Set(uint64(g.allowance()))
 	for _, name := range []string{meter.StartFunction, abi.ExportInitialize} {
 		if f := g.exported(name); f != nil {
 			if _, fault := g.call(f, m.host.o.Fuel.Init); fault != nil {
@@ -208,7 +203,7 @@ func (g *guest) takeArena() error {
 	return nil
 }
 
-// init runs pf_init; afterwards growing the memory has another price.
+// init runs pf_init; afterwards the memory stays as it is.
 func (g *guest) init() error {
 	g.begin(g.now, 0, 0, 0)
 	in := g.in()
@@ -216,19 +211,25 @@ func (g *guest) init() error {
 	binary.LittleEndian.PutUint32(in[abi.InitMaxSlots:], g.o.capacity.MaxSlots)
 	binary.LittleEndian.PutUint32(in[abi.InitConfigLength:], uint32(len(g.o.config)))
 	copy(in[abi.InitConfig:], g.o.config)
-	status, fault := g.call(g.exported(abi.ExportInit), g.m.host.o.Fuel.Init)
+	f := &g.m.host.o.Fuel
+	status, fault := g.call(g.exported(abi.ExportInit), f.Init+f.Slot*int64(g.o.capacity.MaxSlots))
 	if fault != nil {
 		return fault
 	}
 	if status < 0 && status != int32(abi.StatusWarmingUp) {
 		return g.status(abi.ExportInit, status)
 	}
-	if g.m.goGuest {
-		g.grow.Set(uint64(g.m.host.o.Fuel.GrowGo))
-	} else {
-		g.grow.Set(noGrowth)
+	if !g.m.goGuest { // a Go guest's heap grows when it likes
+		g.pages.Set(0)
 	}
 	return nil
+}
+
+// allowance is the number of pages by which the guest may grow: to its limit,
+// which is higher for an order of many slots.
+func (g *guest) allowance() int64 {
+	limit := int64(g.m.pages()) + int64(g.o.capacity.MaxSlots)*abi.SlotBytes>>16
+	return max(limit-int64(g.mem.Size()>>16), 0)
 }
 
 // begin writes the header of a call and takes a view of the arena, which is
@@ -276,8 +277,8 @@ func (g *guest) trapped(f api.Function, err error, budget, left int64) *policies
 		name = "the start function"
 	}
 	switch {
-	case left < -noGrowth/2:
-		return g.failed(policies.FaultMemory, name+" wanted to grow the memory, which is allowed until pf_init has returned")
+	case int64(g.pages.Get()) < 0:
+		return g.failed(policies.FaultMemory, fmt.Sprintf("%s wanted to grow a memory of %d pages by more than it may", name, g.mem.Size()>>16))
 	case left < 0:
 		// A Go guest that panics may use up the rest by saying so.
 		return g.failed(policies.FaultFuel, fmt.Sprintf("%s used up its %d units of fuel", name, budget)+g.stderr.note())

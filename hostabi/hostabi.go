@@ -59,7 +59,8 @@ type Options struct {
 	CacheDir string
 	// MaxModuleBytes bounds a module. Default 4 MiB.
 	MaxModuleBytes int
-	// MemoryPages caps an instance's memory, in pages of 64 KiB. Default 256.
+	// MemoryPages caps an instance's memory, in pages of 64 KiB. An order of
+	// eviction may have 64 bytes a slot beside. Default 256.
 	MemoryPages uint32
 	// MemoryPagesGo is the cap of Go guests. Default 1024.
 	MemoryPagesGo uint32
@@ -84,8 +85,7 @@ type Fuel struct {
 	Max    int64 // bound of a call; default 5,000,000
 	MaxGo  int64 // the same for Go guests; default 17,000,000
 	Init   int64 // instantiation, _initialize, pf_manifest, pf_arena and pf_init, each; default 50,000,000
-	Grow   int64 // one growth of the memory until pf_init has returned; default 1,000,000
-	GrowGo int64 // one growth of a Go guest's memory after that; other guests may not grow then; default 20,000
+	Slot   int64 // in addition for pf_init of an order of eviction, for each slot; default 100
 	Host   int64 // one call of a host function; default 500
 }
 
@@ -102,8 +102,7 @@ func (f Fuel) withDefaults() Fuel {
 	set(&f.Max, 5_000_000)
 	set(&f.MaxGo, 17_000_000)
 	set(&f.Init, 50_000_000)
-	set(&f.Grow, 1_000_000)
-	set(&f.GrowGo, 20_000)
+	set(&f.Slot, 100)
 	set(&f.Host, 500)
 	return f
 }
@@ -201,14 +200,15 @@ func (h *Host) released() {
 
 // runtimeConfig never asks wazero to watch a context: that slows every loop,
 // and stops one late. Fuel stops it.
-func (h *Host) runtimeConfig(pages uint32) wazero.RuntimeConfig {
+// Memory is bounded by the allowance that the metered code respects, because it
+// depends on the slots; wazero's own limit is what the format allows.
+func (h *Host) runtimeConfig() wazero.RuntimeConfig {
 	c := wazero.NewRuntimeConfigCompiler()
 	if h.o.Interpreter {
 		c = wazero.NewRuntimeConfigInterpreter()
 	}
 	return c.WithCoreFeatures(coreFeatures).
 		WithCompilationCache(h.cache).
-		WithMemoryLimitPages(pages).
 		WithDebugInfoEnabled(false)
 }
 

@@ -70,7 +70,7 @@ var endings = []ending{
 	{"init-loop", "ttl", policies.FaultFuel, `pf_init used up`},
 	{"init-trap", "ttl", policies.FaultTrap, `pf_init trapped`},
 	{"init-status", "ttl", policies.FaultStatus, `pf_init returned -2 (bad input)`},
-	{"init-grow", "ttl", policies.FaultFuel, `pf_init used up`},
+	{"init-grow", "ttl", policies.FaultMemory, `pf_init wanted to grow a memory of 256 pages`},
 	{"init-recursion", "ttl", "", `pf_init`}, // out of stack or of fuel, whatever ends first
 
 	// What a decision on trial inputs finds.
@@ -84,7 +84,7 @@ var endings = []ending{
 	{"ttl-status", "ttl", policies.FaultStatus, `returned -3 (internal error)`},
 	{"ttl-divide", "ttl", policies.FaultTrap, `divide by zero`},
 	{"ttl-outside", "ttl", policies.FaultTrap, `out of bounds`},
-	{"ttl-grow", "ttl", policies.FaultMemory, `wanted to grow the memory`},
+	{"ttl-grow", "ttl", policies.FaultMemory, `wanted to grow a memory of 2 pages`},
 	{"ttl-fill", "ttl", policies.FaultFuel, `used up`},
 	{"ttl-copy", "ttl", policies.FaultFuel, `used up`},
 	{"ttl-recursion", "ttl", policies.FaultFuel, `used up`},

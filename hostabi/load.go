@@ -185,7 +185,7 @@ func (m *Module) pages() uint32 {
 // compile gives the module a runtime of its own, so that closing one module
 // never touches another, and compiles the metered code.
 func (m *Module) compile(ctx context.Context, metered []byte) (err error) {
-	m.runtime = wazero.NewRuntimeWithConfig(ctx, m.host.runtimeConfig(m.pages()))
+	m.runtime = wazero.NewRuntimeWithConfig(ctx, m.host.runtimeConfig())
 	if err := addHostFunctions(ctx, m.runtime, m.goGuest); err != nil {
 		return fmt.Errorf("host functions: %w", err)
 	}

@@ -166,6 +166,25 @@ func TestModuleEvictsAsItsNativeTwin(t *testing.T) {
 	}
 }
 
+// TestAnOrderOfManySlotsGetsItsMemory: 12 bytes for each of eight million slots
+// are more than the pages that a module may have for nothing, and clearing them
+// is more work.
+func TestAnOrderOfManySlotsGetsItsMemory(t *testing.T) {
+	h := newHost(t, hostabi.Options{})
+	o := closing[policies.Orderer](t)(lruC(t, h).Eviction(hostabi.Env{}))
+	const slots = 8 << 20
+	if err := o.Reset(policies.Capacity{Weight: slots, MaxSlots: slots}); err != nil {
+		t.Fatal(err)
+	}
+	if err := o.Observe([]policies.Event{{Slot: slots - 1, Op: policies.OpInsert}}, []policies.Insert{{Weight: 1}}); err != nil {
+		t.Fatal(err)
+	}
+	out := make([]policies.Slot, 1)
+	if n, err := o.Victims(1, out); n != 1 || out[0] != slots-1 || err != nil {
+		t.Errorf("victims %v, %v", out[:n], err)
+	}
+}
+
 func TestAModuleOfBothFormsIsAskedWhichItHas(t *testing.T) {
 	h := newHost(t, hostabi.Options{})
 	for name, want := range map[string]bool{bothForms: false, "score-size": true} {

@@ -81,6 +81,7 @@ const (
 	LogLineMaxBytes  = 1 << 10  // bytes of a log line that are kept
 	StateMaxBytes    = 16 << 20 // bytes of exported state
 	StateChunkBytes  = 16 << 10 // out region (and in region) of a module with state, at least
+	SlotBytes        = 64       // memory for each slot that an order of eviction may have beside its pages
 	ArenaAlign       = 16       // alignment of the arena, its regions and columns
 )
 

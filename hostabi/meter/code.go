@@ -16,13 +16,14 @@ const (
 // Weights. One unit is about the work of an addition; a tight loop of them
 // runs at roughly ten units a nanosecond.
 const (
-	weightEntry    = 100 // calling a function; bounds recursion
-	weightLocals   = 4   // one unit for so many locals: a frame's size
-	weightTurn     = 2   // a turn of a loop, beside its body
-	weightMemory   = 3   // loads and stores, which may miss the processor's caches
-	weightDivision = 8   // integer division, floating-point division and square root
-	weightVector   = 16  // the same for vectors
-	weightIndirect = 8   // call_indirect's checks
+	weightEntry    = 100    // calling a function; bounds recursion
+	weightLocals   = 4      // one unit for so many locals: a frame's size
+	weightTurn     = 2      // a turn of a loop, beside its body
+	weightMemory   = 3      // loads and stores, which may miss the processor's caches
+	weightDivision = 8      // integer division, floating-point division and square root
+	weightVector   = 16     // the same for vectors
+	weightIndirect = 8      // call_indirect's checks
+	weightGrow     = 10_000 // memory.grow and table.grow, which may move what is there
 )
 
 type frame struct {
@@ -197,6 +198,8 @@ func (p *parser) plain(op byte, b *body, at, depth int) uint32 {
 	case op == 0x40: // memory.grow
 		p.zero()
 		b.points = append(b.points, point{at: at, kind: pointGrow})
+		b.scratch = true
+		return weightGrow
 	case op == 0x41:
 		r.signed(32)
 	case op == 0x42:
@@ -291,6 +294,7 @@ func (p *parser) misc(b *body, at int) uint32 {
 	case sub == 15: // table.grow
 		p.tableIndex()
 		bulk(pointGrowTable, 0)
+		return weightGrow
 	case sub == 16: // table.size
 		p.tableIndex()
 	case sub == 17: // table.fill

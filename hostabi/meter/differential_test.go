@@ -54,6 +54,7 @@ func (o *oracle) run(mod api.Module, name string, args []uint64) (string, error)
 	fuel, metered := mod.ExportedGlobal(meter.FuelGlobal).(api.MutableGlobal)
 	if metered {
 		fuel.Set(200_000)
+		mod.ExportedGlobal(meter.PagesGlobal).(api.MutableGlobal).Set(1 << 20)
 	}
 	results, err := mod.ExportedFunction(name).Call(o.ctx, args...)
 	if metered && int64(fuel.Get()) < 0 {

@@ -21,8 +21,9 @@
 // entry, that of a loop's body at each turn, code that a branch skips too. A
 // function entry costs 100 and its locals more, which bounds recursion.
 // Divisions, square roots, loads and stores weigh more than one; bulk memory
-// and table instructions are charged by their length; growing a memory or a
-// table costs what the host says at that moment.
+// and table instructions are charged by their length. Growing a memory or a
+// table is charged too, and bounded by an allowance of pages of its own, so that
+// the host can say at any moment how much an instance may have.
 //
 // Host functions are charged by the host, which sees indirect calls too.
 //
@@ -35,9 +36,10 @@ const (
 	// FuelGlobal is a mutable i64 global: what is left. Below zero means that it
 	// was used up. It starts at 0.
 	FuelGlobal = "__pf_fuel"
-	// GrowGlobal is a mutable i64 global: what one memory.grow or table.grow
-	// costs. It starts at 0.
-	GrowGlobal = "__pf_grow"
+	// PagesGlobal is a mutable i64 global: the pages by which memory and tables
+	// may still grow, 8,192 items of a table for a page. Below zero means that
+	// the module wanted more. It starts at 0.
+	PagesGlobal = "__pf_pages"
 	// StartFunction is the module's start function, if it has one. A rewritten
 	// module runs nothing when it is instantiated: the host calls this first.
 	StartFunction = "__pf_start"
@@ -202,10 +204,10 @@ type point struct {
 type pointKind byte
 
 const (
-	pointLoop pointKind = iota // static weight
-	pointBulk                  // length on the stack, shifted right by weight
-	pointGrow                  // the host's price, and 64 for each item of a table
-	pointGrowTable
+	pointLoop      pointKind = iota // static weight
+	pointBulk                       // length on the stack, shifted right by weight
+	pointGrow                       // pages on the stack: 256 each, and out of the allowance
+	pointGrowTable                  // items on the stack: 64 each, and out of the allowance
 )
 
 // Export returns the export of that name.

@@ -82,7 +82,7 @@ func (m *Module) exportSection(out []byte, s section) []byte {
 		payload = binary.AppendUvarint(payload, index)
 	}
 	export(FuelGlobal, ExternGlobal, uint64(m.globals))
-	export(GrowGlobal, ExternGlobal, uint64(m.globals)+1)
+	export(PagesGlobal, ExternGlobal, uint64(m.globals)+1)
 	if m.HasStart {
 		export(StartFunction, ExternFunc, uint64(m.start))
 	}
@@ -125,59 +125,52 @@ func (m *Module) appendBody(out []byte, b *body) []byte {
 		case pointLoop:
 			out = c.static(out, p.weight)
 		case pointBulk:
-			out = c.bulk(out, func(out []byte) []byte {
-				if p.weight > 0 { // shift right
-					out = append(out, 0x42, byte(p.weight), 0x88)
-				}
-				return out
-			})
+			out = c.bulk(out, c.fuel, shiftRight(p.weight))
 		case pointGrow:
-			out = c.grow(out)
+			out = c.bulk(out, c.fuel+1, nil)
+			out = c.bulk(out, c.fuel, shiftLeft(8))
 		case pointGrowTable:
-			out = c.grow(out)
-			out = c.bulk(out, func(out []byte) []byte { return append(out, 0x42, 6, 0x86) }) // 64 an item
+			out = c.bulk(out, c.fuel+1, append(shiftRight(13), 0x42, 1, 0x7C)) // and one more
+			out = c.bulk(out, c.fuel, shiftLeft(6))
 		}
 	}
 	return append(out, m.bytes[pos:b.end]...)
 }
 
+func shiftRight(bits uint32) []byte { return []byte{0x42, byte(bits), 0x88} }
+func shiftLeft(bits uint32) []byte  { return []byte{0x42, byte(bits), 0x86} }
+
 // charger appends the instructions of a charge. Each leaves the operand stack
 // as it was.
 type charger struct {
-	fuel   uint32 // the fuel counter; the price of growing is the next global
+	fuel   uint32 // the fuel counter; the allowance of pages is the next global
 	left   uint32 // local i64
 	length uint32 // local i32
 }
 
-// static charges a number known now.
+// static charges fuel by a number known now.
 func (c charger) static(out []byte, weight uint32) []byte {
 	out = c.index(out, 0x23, c.fuel)
 	out = appendSigned(append(out, 0x42), int64(weight))
-	return c.settle(out)
+	return c.settle(out, c.fuel)
 }
 
-// grow charges the present price of growing.
-func (c charger) grow(out []byte) []byte {
-	out = c.index(out, 0x23, c.fuel)
-	out = c.index(out, 0x23, c.fuel+1)
-	return c.settle(out)
-}
-
-// bulk charges the i32 on top of the stack, turned by scale.
-func (c charger) bulk(out []byte, scale func([]byte) []byte) []byte {
+// bulk charges a counter by the i32 on top of the stack, turned by the
+// instructions of scale.
+func (c charger) bulk(out []byte, counter uint32, scale []byte) []byte {
 	out = c.index(out, 0x21, c.length)
-	out = c.index(out, 0x23, c.fuel)
+	out = c.index(out, 0x23, counter)
 	out = c.index(out, 0x20, c.length)
-	out = scale(append(out, 0xAD)) // i64.extend_i32_u
-	out = c.settle(out)
+	out = append(out, 0xAD) // i64.extend_i32_u
+	out = c.settle(append(out, scale...), counter)
 	return c.index(out, 0x20, c.length)
 }
 
 // settle subtracts, stores and traps below zero.
-func (c charger) settle(out []byte) []byte {
+func (c charger) settle(out []byte, counter uint32) []byte {
 	out = append(out, 0x7D) // i64.sub
 	out = c.index(out, 0x22, c.left)
-	out = c.index(out, 0x24, c.fuel)
+	out = c.index(out, 0x24, counter)
 	out = c.index(out, 0x20, c.left)
 	return append(out, 0x42, 0, 0x53, opIf, 0x40, 0x00, opEnd) // < 0: unreachable
 }
