@@ -48,7 +48,7 @@ func policyNewCommand(_ context.Context, e *env, args []string) int {
 	for _, f := range files {
 		e.printf("  %s\n", f)
 	}
-	e.printf("  sdk/\n\nnext:\n  cd %s && go test ./...\n  perfopt policy build %s\n  perfopt policy test %s\n",
+	e.printf("  sdk/\n\nnext:\n  go -C %s test ./...\n  perfopt policy build %s\n  perfopt policy test %s\n",
 		o.Dir, o.Dir, output(o.Dir))
 	return exitOK
 }

@@ -28,8 +28,9 @@ type Progress struct {
 	text        string
 	now, total  int64
 	started     time.Time
-	drawn       bool
 	nextPlainAt time.Duration
+
+	shown string // what stands on the terminal; only the drawing goroutine uses it
 }
 
 // Start begins to show text on w once a second has passed. live says that w is
@@ -69,7 +70,7 @@ func (p *Progress) run() {
 	for {
 		select {
 		case <-p.done:
-			if p.drawn {
+			if p.shown != "" {
 				io.WriteString(p.w, clearLine)
 			}
 			return
@@ -87,9 +88,10 @@ func (p *Progress) tick() {
 	p.mu.Unlock()
 	switch {
 	case elapsed < quiet:
-	case p.live:
-		p.drawn = true
+	case p.live && line != p.shown:
+		p.shown = line
 		io.WriteString(p.w, clearLine+line)
+	case p.live:
 	case elapsed >= p.nextPlainAt:
 		p.nextPlainAt = elapsed + plainStep
 		io.WriteString(p.w, line+"\n")
