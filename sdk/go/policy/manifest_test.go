@@ -65,3 +65,15 @@ func TestGuestsDoNotPayForFormatting(t *testing.T) {
 		}
 	}
 }
+
+func TestREADMEListsEveryColumn(t *testing.T) {
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range columnNames {
+		if !strings.Contains(string(readme), "| `"+name+"` |") {
+			t.Errorf("README.md has no row for the column %s", name)
+		}
+	}
+}

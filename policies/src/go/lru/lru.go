@@ -37,17 +37,18 @@ func (p *lru) Reset(c policy.Capacity) error {
 	return nil
 }
 
-// Observe moves what was used to the front.
+// Observe moves what was read to the front. A write is not an access: an update
+// keeps its place.
 func (p *lru) Observe(e *policy.Events) error {
 	for ev, in := range e.All() {
-		n := uint32(ev.Slot) + 1
+		n := uint32(ev.Slot) + 1 // 0 for a miss
 		switch ev.Op {
 		case policy.OpHit:
 			p.touch(n)
 		case policy.OpUpdate:
 			p.nodes[n].weight = in.Weight
-			p.touch(n)
 		case policy.OpInsert, policy.OpRestore:
+			p.remove(n)
 			p.nodes[n] = node{weight: in.Weight, resident: true}
 			p.pushFront(n)
 		case policy.OpRemove, policy.OpExpire:
