@@ -26,16 +26,23 @@ func NewCache(t testing.TB, p policy.Orderer, capacity int) *Cache {
 	t.Helper()
 	// More slots than entries, used in turn: a slot that left stays empty for a
 	// while, and naming it is noticed.
-	maxSlots := 2*capacity + 1
+	maxSlots := slotsOf(capacity)
 	c := &Cache{t: t, p: p, capacity: capacity, slots: map[policy.KeyHash]policy.Slot{},
 		keys: make([]policy.KeyHash, maxSlots), now: Now}
 	for s := range maxSlots {
 		c.free = append(c.free, policy.Slot(s))
 	}
-	if err := p.Reset(policy.Capacity{Weight: int64(capacity), MaxSlots: uint32(maxSlots)}); err != nil {
-		t.Fatalf("Reset: %v", err)
-	}
+	c.reset()
 	return c
+}
+
+func slotsOf(capacity int) int { return 2*capacity + 1 }
+
+func (c *Cache) reset() {
+	c.t.Helper()
+	if err := c.p.Reset(policy.Capacity{Weight: int64(c.capacity), MaxSlots: uint32(slotsOf(c.capacity))}); err != nil {
+		c.t.Fatalf("Reset: %v", err)
+	}
 }
 
 // Access asks for a key other than 0, loads it where it is missing, and reports
@@ -67,6 +74,26 @@ func (c *Cache) Delete(key policy.KeyHash) {
 	if slot, ok := c.slots[key]; ok {
 		c.leave(slot)
 		c.show(policy.Event{Slot: slot, Op: policy.OpRemove}, policy.Insert{})
+	}
+}
+
+// Update writes a key that is there again, as a reload would.
+func (c *Cache) Update(key policy.KeyHash) {
+	c.t.Helper()
+	if slot, ok := c.slots[key]; ok {
+		c.show(policy.Event{Slot: slot, Op: policy.OpUpdate}, policy.Insert{KeyHash: key, Weight: 1})
+	}
+}
+
+// Restart resets the policy and makes the residents known to it again, as a
+// host does after a start or a swap; they are shown in the order of their slots.
+func (c *Cache) Restart() {
+	c.t.Helper()
+	c.reset()
+	for slot, key := range c.keys {
+		if key != 0 {
+			c.show(policy.Event{Slot: policy.Slot(slot), Op: policy.OpRestore}, policy.Insert{KeyHash: key, Weight: 1})
+		}
 	}
 }
 

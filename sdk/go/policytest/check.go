@@ -111,6 +111,12 @@ func checkOrderer(t testing.TB, p policy.Orderer) {
 			if i%97 == 0 {
 				c.Delete(policy.KeyHash(1 + r>>16&0xFF))
 			}
+			if i%89 == 0 {
+				c.Update(policy.KeyHash(1 + r>>24&0xFF))
+			}
+			if i%5000 == 4999 {
+				c.Restart()
+			}
 		}
 		return hits
 	})

@@ -126,7 +126,7 @@ func (q *queue) Reset(policy.Capacity) error {
 func (q *queue) Observe(e *policy.Events) error {
 	for ev := range e.All() {
 		switch ev.Op {
-		case policy.OpInsert:
+		case policy.OpInsert, policy.OpRestore:
 			q.slots = append(q.slots, ev.Slot)
 		case policy.OpRemove:
 			for i, s := range q.slots {
