@@ -65,6 +65,9 @@ func (t *Table) numeric(column int) bool {
 			continue
 		}
 		seen = true
+		if strings.Count(row[column], ".") > 1 { // a version
+			return false
+		}
 		for _, r := range row[column] {
 			if r >= '0' && r <= '9' || strings.ContainsRune("+-.,% ", r) {
 				continue

@@ -16,17 +16,17 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func TestTableLinesUp(t *testing.T) {
 	var tab Table
 	tab.Indent = " "
-	tab.Row("policy", "misses", "ratio", "note")
-	tab.Row("lru", "1,234", "12.5 %", "")
-	tab.Row("größer", "7", "-", "fast")
+	tab.Row("policy", "misses", "ratio", "version", "note")
+	tab.Row("lru", "1,234", "12.5 %", "1.0.0", "")
+	tab.Row("größer", "7", "-", "2", "fast")
 	var b strings.Builder
 	if err := tab.Print(&b); err != nil {
 		t.Fatal(err)
 	}
 	want := "" +
-		" policy  misses   ratio  note\n" +
-		" lru      1,234  12.5 %\n" +
-		" größer       7       -  fast\n"
+		" policy  misses   ratio  version  note\n" +
+		" lru      1,234  12.5 %  1.0.0\n" +
+		" größer       7       -  2        fast\n"
 	if b.String() != want {
 		t.Errorf("got\n%swant\n%s", b.String(), want)
 	}
