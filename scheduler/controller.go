@@ -31,6 +31,17 @@ const (
 	// the median alone as reserve, a fifth of the goodput at five times the
 	// load goes to work that is begun too late.
 	reserveMedians = 3
+	// credible is the share of a window's work that must have ended OK for a
+	// probe to be believed. How long late work would have taken is not known,
+	// and a baseline that is the callers' patience makes a collapse look normal
+	// for good.
+	credible = 0.9
+	// Work that is given up at its deadline was done for nothing. While more
+	// than lateHigh of a window's work is, the reserve grows by marginUp a
+	// window up to marginMost times; below lateLow it shrinks by marginDown.
+	lateHigh, lateLow    = 0.05, 0.02
+	marginUp, marginDown = 1.2, 0.95
+	marginMost           = 4
 	// smoothing is the time over which the estimates of the gate are averaged.
 	smoothing = float64(time.Second)
 )
@@ -40,8 +51,10 @@ const (
 // Called by one goroutine at a time.
 //
 // A window begins where the last one was closed and is prolonged until enough
-// work has completed to judge it. The policy is asked at every tick with the
-// window so far, except while a probe measures the baseline.
+// work has completed to judge it, and until it is as long as the work takes:
+// before that, what completes began under the limit before. The policy is asked
+// when a window closes, and at every tick before that while it sees too little
+// work to judge but may still judge the machine; never during a probe.
 type controller struct {
 	bounds Bounds
 	fixed  bool // keep the limit and ask nobody
@@ -55,9 +68,10 @@ type controller struct {
 	startLatencies counts
 	peak           float64 // highest in flight in the window
 
-	last    reading // the tick before
-	held    float64 // smoothed time that a permit is held, nanoseconds; 0 = unknown
-	reserve float64 // smoothed time that nearly all work needs, nanoseconds; 0 = unknown
+	last   reading // the tick before
+	held   float64 // smoothed time that a permit is held, nanoseconds; 0 = unknown
+	needed float64 // smoothed time that nearly all work needs, nanoseconds; 0 = unknown
+	margin float64 // factor of needed that is kept free before a deadline, at least 1
 
 	probe prober
 }
@@ -82,7 +96,7 @@ type observation struct {
 type asker func(*policies.Load) (limit float64, reason policies.Reason, ok bool)
 
 func newController(initial float64, b Bounds, fixed bool, random func() float64) *controller {
-	c := &controller{bounds: b, fixed: fixed, limit: initial, probe: newProber(random)}
+	c := &controller{bounds: b, fixed: fixed, limit: initial, margin: 1, probe: newProber(random)}
 	c.load.Limit = initial
 	return c
 }
@@ -108,10 +122,10 @@ func (c *controller) step(ob *observation, ask asker) {
 	c.peak = max(c.peak, float64(ob.gate.peak))
 	c.estimate(&ob.read)
 	window := ob.latencies.sub(&c.startLatencies)
-	c.tick++
 	c.load = c.describe(ob, &window)
 	used := c.peak >= usedShare*math.Floor(c.effective())
-	closed := c.load.Completions >= windowCompletions ||
+	enough := c.load.Completions >= windowCompletions
+	closed := (enough && !c.probe.wantsMore(&c.load) && c.load.WindowNanos >= c.held) ||
 		(!used && c.load.WindowNanos >= float64(windowUnused)) ||
 		c.load.WindowNanos >= float64(windowLongest)
 
@@ -121,13 +135,16 @@ func (c *controller) step(ob *observation, ask asker) {
 	case c.probe.active():
 		c.reason = policies.ReasonProbe
 		if closed {
-			c.probe.window(c.load.MeanMillis, c.load.Completions >= windowCompletions, c.limit)
+			done := float64(ob.read.done[OK] - c.start.done[OK])
+			c.probe.window(c.load.MeanMillis, enough && done >= credible*c.load.Completions, c.limit)
 		}
+	case enough && !closed:
+		// The last answer is not visible in the latencies yet.
 	default:
 		c.decide(ask)
 		if closed {
 			auto := c.bounds.Target == 0 && c.reason != policies.ReasonFixed
-			c.probe.decided(c.limit, auto && used && c.load.Completions >= windowCompletions)
+			c.probe.decided(c.limit, auto && used && enough)
 		}
 	}
 	if closed {
@@ -139,7 +156,9 @@ func (c *controller) step(ob *observation, ask asker) {
 // decide asks the policy and applies what can be applied of its answer: within
 // the bounds, and within half and one and a half times the present limit.
 func (c *controller) decide(ask asker) {
+	c.tick++
 	load := c.load
+	load.Tick = c.tick
 	limit, reason, ok := ask(&load)
 	if !ok || math.IsNaN(limit) || math.IsInf(limit, 0) {
 		c.reason = policies.ReasonHold
@@ -153,11 +172,23 @@ func (c *controller) decide(ask asker) {
 func (c *controller) closeWindow(ob *observation, window *counts) {
 	if median := float64(window.percentile(0.5, 0)); median > 0 {
 		needed := min(float64(window.percentile(0.95, 0)), reserveMedians*median)
-		c.reserve = smooth(c.reserve, needed, float64(ob.read.now-c.start.now))
+		c.needed = smooth(c.needed, needed, c.load.WindowNanos)
+	}
+	if n := ob.read.latencies() - c.start.latencies(); n >= windowCompletions {
+		switch late := float64(ob.read.done[Late]-c.start.done[Late]) / float64(n); {
+		case late > lateHigh:
+			c.margin = min(c.margin*marginUp, marginMost)
+		case late < lateLow:
+			c.margin = max(c.margin*marginDown, 1)
+		}
 	}
 	c.start, c.startLatencies = ob.read, *ob.latencies
 	c.peak = float64(ob.gate.inFlight)
 }
+
+// reserve is the time before a caller's deadline in which its work is not begun
+// any more, nanoseconds; 0 = unknown.
+func (c *controller) reserve() int64 { return int64(c.margin * c.needed) }
 
 // estimate follows the time that permits are held.
 func (c *controller) estimate(r *reading) {
@@ -184,7 +215,7 @@ func (c *controller) describe(ob *observation, window *counts) policies.Load {
 	latencies := r.latencies() - from.latencies()
 	completions := r.completions() - from.completions()
 	load := policies.Load{
-		Now: ob.wall, Tick: c.tick,
+		Now:   ob.wall,
 		Limit: c.limit, MinLimit: c.bounds.MinLimit, MaxLimit: c.bounds.MaxLimit,
 		InFlight: float64(ob.gate.inFlight), MaxInFlight: float64(ob.gate.peak),
 		CPU: ob.sample.CPURatio, Memory: ob.sample.MemoryRatio, Throttled: ob.sample.Throttled,
@@ -203,7 +234,7 @@ func (c *controller) describe(ob *observation, window *counts) policies.Load {
 		load.Memory = 1
 	}
 	if completions > 0 {
-		load.ErrorRate = float64(r.done[Failed]-from.done[Failed]) / float64(completions)
+		load.ErrorRate = float64(completions-(r.done[OK]-from.done[OK])) / float64(completions)
 	}
 	if latencies > 0 {
 		load.MeanMillis = millis(float64(r.timed-from.timed) / float64(latencies))

@@ -79,6 +79,24 @@ func TestWindowsAreProlongedUntilTheyCanBeJudged(t *testing.T) {
 	}
 }
 
+// Work that takes a second: windows of a tenth would show what began under
+// another limit, and a probe would measure the crowd from before it.
+func TestWindowsAreAsLongAsTheWork(t *testing.T) {
+	d := newDriver(10, time.Second)
+	d.tick(20, 1000, 10, unchanged) // how long the work takes is known from here on
+	d.c.start.now = d.read.now
+	for tick := 1; tick <= 20; tick++ {
+		asked := false
+		d.tick(20, 1000, 10, func(in *policies.Load) (float64, policies.Reason, bool) {
+			asked = true
+			return unchanged(in)
+		})
+		if want := tick%10 == 0; asked != want {
+			t.Errorf("tick %d: asked %v, want %v", tick, asked, want)
+		}
+	}
+}
+
 func TestProbeMeasuresTheBaseline(t *testing.T) {
 	d := newDriver(20, 0)
 	var targets []float64
@@ -91,7 +109,7 @@ func TestProbeMeasuresTheBaseline(t *testing.T) {
 	// Ten milliseconds without queueing; more the more is in flight.
 	tick := func() {
 		limit := math.Floor(d.c.effective())
-		d.tick(50, 10+limit/10, limit, ask)
+		d.tick(100, 10+limit/10, limit, ask)
 	}
 	tick()
 	if !math.IsNaN(targets[0]) || d.c.effective() != 10 || !d.c.probe.active() {
@@ -190,6 +208,69 @@ func TestProbeWithoutWorkIsGivenUp(t *testing.T) {
 	}
 	if d.c.probe.active() || !math.IsNaN(d.c.probe.baseline) {
 		t.Errorf("probing %v, baseline %v, want neither", d.c.probe.active(), d.c.probe.baseline)
+	}
+}
+
+func TestProbeProlongsItsSample(t *testing.T) {
+	tests := []struct {
+		n       int64 // completions a tick
+		windows int   // ticks of the probe
+	}{
+		{100, 2}, {50, 1 + 2}, {10, 1 + 10}, {5, 2 + 10},
+	}
+	for _, tt := range tests {
+		d := newDriver(20, 0)
+		for !d.c.probe.active() {
+			d.tick(tt.n, 1, 20, unchanged)
+		}
+		ticks := 0
+		for ; d.c.probe.active(); ticks++ {
+			d.tick(tt.n, 1, 10, unchanged)
+		}
+		if ticks != tt.windows || math.IsNaN(d.c.probe.baseline) {
+			t.Errorf("%d tasks a tick: the probe took %d ticks (baseline %v), want %d", tt.n, ticks, d.c.probe.baseline, tt.windows)
+		}
+	}
+}
+
+// A baseline taken while callers give up would be their patience.
+func TestProbeOfLateWorkIsNotBelieved(t *testing.T) {
+	for _, outcome := range []Outcome{Late, Failed} {
+		d := newDriver(20, 0)
+		for range 3 * probeEvery {
+			d.read.done[outcome] += 12 // of 112
+			d.tick(100, 10, 20, unchanged)
+		}
+		if !math.IsNaN(d.c.probe.baseline) {
+			t.Errorf("outcome %d: baseline %v, want none", outcome, d.c.probe.baseline)
+		}
+	}
+}
+
+func TestReserveGrowsWhileWorkIsLate(t *testing.T) {
+	d := newDriver(20, time.Second)
+	if d.c.reserve() != 0 {
+		t.Errorf("reserve %v before any work, want none", d.c.reserve())
+	}
+	d.tick(100, 10, 20, unchanged)
+	const needed = 10e6
+	within := func(factor float64) bool { return math.Abs(float64(d.c.reserve())/(needed*factor)-1) < 1.0/16 }
+	if !within(1) {
+		t.Errorf("reserve %v, want 10ms", time.Duration(d.c.reserve()))
+	}
+	for range 10 {
+		d.read.done[Late] += 10
+		d.read.timed += 10 * 10e6
+		d.tick(100, 10, 20, unchanged)
+	}
+	if !within(marginMost) {
+		t.Errorf("reserve %v while a tenth is late, want 40ms", time.Duration(d.c.reserve()))
+	}
+	for range 50 {
+		d.tick(100, 10, 20, unchanged)
+	}
+	if !within(1) {
+		t.Errorf("reserve %v when nothing is late, want 10ms", time.Duration(d.c.reserve()))
 	}
 }
 

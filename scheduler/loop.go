@@ -92,7 +92,7 @@ func (s *Scheduler) step() {
 		s.gate.setLimit(wholeLimit(after), s.now())
 		s.logger.Debug("limit moved", "from", before, "to", after, "reason", c.reason)
 	}
-	s.gate.setEstimates(c.rate(), int64(c.reserve))
+	s.gate.setEstimates(c.rate(), c.reserve())
 	s.history.tick(moment{
 		reading: read, area: state.area,
 		cpuSeconds: sample.ProcessCPUSeconds, rssBytes: float64(sample.RSSBytes),

@@ -7,11 +7,12 @@ type Outcome uint8
 const (
 	// OK: done. Its latency counts.
 	OK Outcome = iota
-	// Late: given up because the caller's deadline passed. The time until then
-	// counts as its latency, but it is no error: how much time was left when
-	// the permit came was our doing.
+	// Late: given up because the caller's deadline passed. It counts in the
+	// error rate, and the time until then as its latency: it would have taken
+	// longer.
 	Late
-	// Failed: it counts in the error rate; its latency does not count.
+	// Failed: it counts in the error rate; its latency does not count, as many
+	// failures are fast.
 	Failed
 	// Ignored: neither. The caller left, or the work says nothing about the
 	// backend.

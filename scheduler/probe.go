@@ -1,6 +1,11 @@
 package scheduler
 
-import "math"
+import (
+	"math"
+	"time"
+
+	"github.com/perfopt/perfopt/policies"
+)
 
 const (
 	// probeEvery is how many windows lie between two probes. With two windows
@@ -12,6 +17,11 @@ const (
 	// probeWindows is how long a probe lasts; the first window lets what is in
 	// flight above the halved limit finish, the last is the sample.
 	probeWindows = 2
+	// probeCompletions prolong the sample, for at most probeLongest: where one
+	// task in twenty takes twenty times as long, the least of three means of
+	// fifty is far below the mean, and the target with it.
+	probeCompletions = 100
+	probeLongest     = time.Second
 	// probeSamples is how many samples the baseline is the least of.
 	probeSamples = 3
 	// stableAfter is how many windows without a cut make a limit a stable one.
@@ -40,6 +50,12 @@ func newProber(random func() float64) prober {
 
 func (p *prober) active() bool { return p.left > 0 }
 
+// wantsMore reports whether the window, though long enough for a policy, is too
+// short for a sample.
+func (p *prober) wantsMore(in *policies.Load) bool {
+	return p.left == 1 && in.Completions < probeCompletions && in.WindowNanos < float64(probeLongest)
+}
+
 // decided is told of each closed window outside of a probe: the limit that was
 // decided, and whether a probe could begin (the limit is in use and somebody
 // wants a baseline).
@@ -61,11 +77,11 @@ func (p *prober) decided(limit float64, possible bool) {
 }
 
 // window is told of each closed window of a probe: its mean latency, and
-// whether enough work completed to believe it. A probe that sees too little
-// work is given up.
-func (p *prober) window(mean float64, enough bool, limit float64) {
+// whether that can be believed. A probe is given up with its last window, or
+// with the first if that saw too little work.
+func (p *prober) window(mean float64, credible bool, limit float64) {
 	p.left--
-	if !enough || math.IsNaN(mean) {
+	if !credible || math.IsNaN(mean) {
 		p.left = 0
 		p.schedule()
 		return

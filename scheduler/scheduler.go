@@ -16,7 +16,9 @@
 //
 // Latencies are those of the work alone, from permit to release; the time in
 // the queue is measured apart, and rejections never count as errors: a limit
-// that falls because it rejects would never come back. Unless the target
+// that falls because it rejects would never come back. Work given up at its
+// deadline does, so before a deadline as much time as nearly all work needs is
+// kept free. Unless the target
 // latency is a number, the controller now and then halves the limit for two
 // windows to measure the latency without queueing, and the target is 1.25 times
 // that; a policy that answers [policies.ReasonFixed] is not probed.

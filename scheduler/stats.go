@@ -36,9 +36,9 @@ type Stats struct {
 	QueueTime       Percentiles          `json:"queue_time"`       // of admitted work, whether it had to wait or not
 
 	Arrivals   float64     `json:"arrivals_per_second"`
-	Throughput float64     `json:"throughput_per_second"` // completed work, failed or not
+	Throughput float64     `json:"throughput_per_second"` // completed work: OK, late or failed
 	Rejected   float64     `json:"rejected_per_second"`
-	ErrorRate  float64     `json:"error_rate"` // failed over completed, 0..1
+	ErrorRate  float64     `json:"error_rate"` // failed and late over completed, 0..1
 	Latency    Percentiles `json:"latency"`    // from permit to release, of work that ended OK or Late
 
 	TotalOK       uint64            `json:"total_ok"`
@@ -113,7 +113,7 @@ func (h *history) fill(st *Stats, now moment, read func(*histogramReading)) {
 	st.Arrivals = max(0, ratio(float64(now.arrivals()-from.arrivals()), seconds))
 	st.Throughput = ratio(completions, seconds)
 	st.Rejected = ratio(float64(now.rejections()-from.rejections()), seconds)
-	st.ErrorRate = ratio(float64(now.done[Failed]-from.done[Failed]), completions)
+	st.ErrorRate = ratio(completions-float64(now.done[OK]-from.done[OK]), completions)
 	var queued [policies.NumPriorities]float64
 	for p := range queued {
 		queued[p] = ratio(now.area[p]-from.area[p], float64(now.now-from.now))

@@ -122,6 +122,17 @@ func TestGuardedUndoesUselessCuts(t *testing.T) {
 	})
 }
 
+func TestGuardedUndoesNothingWhileMuchFails(t *testing.T) {
+	failing := latency(401, 170)
+	l := mustLinear(t, scaling.LinearOptions{})
+	tell(t, l, good(), []window{
+		{latency(401, 200), 18, policies.ReasonLatency},
+		{latency(401, 190), 16.2, policies.ReasonLatency},
+		{latency(401, 185), 14.58, policies.ReasonLatency},
+		{func(in *policies.Load) { failing(in); in.ErrorRate = 0.5 }, 13.122, policies.ReasonErrors},
+	})
+}
+
 func TestGuardedKeepsUsefulCuts(t *testing.T) {
 	l := mustLinear(t, scaling.LinearOptions{})
 	tell(t, l, good(), []window{

@@ -147,7 +147,9 @@ func (l *Linear) cutFrom(in *policies.Load, peak float64, steps int) float64 {
 }
 
 // undo ends a series of latency cuts. It returns the limit from before the
-// series if the cuts cost throughput and gained no latency.
+// series if the cuts cost throughput and gained no latency. Not while much
+// fails: the latency of work given up at a deadline is the callers' patience,
+// which no cut shortens.
 func (l *Linear) undo(in *policies.Load) (float64, bool) {
 	g := &l.guard
 	s := &g.series
@@ -158,7 +160,8 @@ func (l *Linear) undo(in *policies.Load) (float64, bool) {
 		s.throughput = min(s.throughput, in.Throughput)
 		s.mean = max(s.mean, in.MeanMillis)
 	}
-	if in.Limit <= s.limit*(1-l.o.UndoLimit) &&
+	if in.ErrorRate <= l.o.ErrorsHigh &&
+		in.Limit <= s.limit*(1-l.o.UndoLimit) &&
 		in.Throughput <= s.throughput*(1-l.o.UndoThroughput) &&
 		in.MeanMillis > s.mean*(1-l.o.UndoLatency) {
 		limit := min(s.limit, in.MaxLimit)
