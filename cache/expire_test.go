@@ -1,6 +1,7 @@
 package cache_test
 
 import (
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -45,27 +46,27 @@ func TestEntriesExpireOnRead(t *testing.T) {
 func TestMaintenanceExpiresWhatNobodyReads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const n = 5000 // more than one round expires
-		expired := 0
+		var expired atomic.Int64
 		c := newCache(t, cache.Options[int, int]{
 			Capacity:  2 * n,
-			OnRemoval: func(r cache.Removal[int, int]) { expired++ },
+			OnRemoval: func(cache.Removal[int, int]) { expired.Add(1) },
 		})
 		for i := range n {
 			c.SetWith(i, i, cache.Write{TTL: time.Duration(i%7+1) * 20 * time.Minute})
 		}
 		time.Sleep(20*time.Minute - time.Second) // virtual time
-		if expired != 0 {
-			t.Errorf("%d entries expired early", expired)
+		if expired.Load() != 0 {
+			t.Errorf("%d entries expired early", expired.Load())
 		}
 		time.Sleep(5 * time.Second)
 		synctest.Wait()
-		if want := (n + 6) / 7; expired != want {
-			t.Errorf("%d entries expired after 20 minutes, want %d", expired, want)
+		if want := int64((n + 6) / 7); expired.Load() != want {
+			t.Errorf("%d entries expired after 20 minutes, want %d", expired.Load(), want)
 		}
 		time.Sleep(3 * time.Hour)
 		synctest.Wait()
-		if st := c.Stats(); expired != n || st.Entries != 0 || st.Expired != n {
-			t.Errorf("%d listened to, %+v", expired, st)
+		if st := c.Stats(); expired.Load() != n || st.Entries != 0 || st.Expired != n {
+			t.Errorf("%d listened to, %+v", expired.Load(), st)
 		}
 	})
 }

@@ -34,11 +34,8 @@ func (c *Cache[K, V]) HoldTurn() (release func()) {
 	return c.turn.Unlock
 }
 
-const (
-	MarginShare = marginShare
-	TeeBound    = teeBound
-	QueueBound  = queueBound
-)
+// TeeBound is the number of events that a log for a policy being taught takes.
+const TeeBound = teeBound
 
 // Weight returns the weight of the residents at this moment.
 func (c *Cache[K, V]) Weight() int64 { return c.used.Load() }

@@ -57,15 +57,12 @@ func TestSwapsKeepResidentsAndValues(t *testing.T) {
 	for i := range n {
 		c.Set(i, i)
 	}
-	stop, evictions := make(chan struct{}), c.Stats().Evicted
+	turns, evictions := make(chan struct{}, 3), c.Stats().Evicted
 	var wg sync.WaitGroup
 	for range 3 {
 		wg.Go(func() {
-			for {
-				select {
-				case <-stop:
-					return
-				default:
+			for range turns {
+				for range 50 {
 					k := rand.IntN(n)
 					if v, ok := c.Get(k); ok && v != k {
 						t.Errorf("%d = %d", k, v)
@@ -81,11 +78,12 @@ func TestSwapsKeepResidentsAndValues(t *testing.T) {
 		if i%4 == 3 {
 			create = scoring
 		}
+		turns <- struct{}{} // fifty reads and writes beside the swap
 		if err := c.UseEviction(t.Context(), create); err != nil {
 			t.Fatal(err)
 		}
 	}
-	close(stop)
+	close(turns)
 	wg.Wait()
 	st := c.Stats()
 	if st.Entries < n*99/100 || st.Evicted != evictions || st.EvictionSwaps != swaps || st.EvictionFaults != 0 {
@@ -203,7 +201,7 @@ func TestAPolicyThatFallsBehindIsTaughtFromFeatures(t *testing.T) {
 	for i := range capacity {
 		c.Set(i, i)
 	}
-	bursts := 3
+	bursts := 2
 	slow := &strange{Orderer: eviction.NewLRU()}
 	slow.observe = func([]policies.Event) error {
 		if bursts--; bursts >= 0 {
