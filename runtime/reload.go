@@ -25,7 +25,7 @@ func ReadConfig(path string, settings []string) func() (Config, error) {
 }
 
 func readConfig(path string, settings []string) (Config, error) {
-	cfg, err := config.Load(path, os.Environ())
+	cfg, err := config.Load(path, os.Environ(), checkBuiltins)
 	if err != nil {
 		return Config{}, err
 	}
@@ -70,7 +70,11 @@ func checkBuiltins(cfg Config) config.Problems {
 			continue
 		}
 		if err := builtin.Validate(string(p.Kind), name, p.Policy.Config); err != nil {
-			problems = append(problems, config.Problem{Source: "configuration", Key: key, Message: err.Error()})
+			part := ".config"
+			if !slices.Contains(builtin.Names(p.Kind), name) {
+				part = ".use"
+			}
+			problems = append(problems, config.Problem{Source: "configuration", Key: key + part, Message: err.Error()})
 		}
 	}
 	return problems

@@ -18,8 +18,9 @@ const maxFileBytes = 1 << 20
 
 // Load reads the file, applies the environment (os.Environ or a test's) and
 // validates. A path of "" means no file. The error, if any, is [Problems], or
-// says that the file could not be read.
-func Load(path string, environ []string) (Config, error) {
+// says that the file could not be read. What the checks find wrong is reported
+// with the rest, each problem with the line of its key.
+func Load(path string, environ []string, checks ...func(Config) Problems) (Config, error) {
 	cfg := Default()
 	var problems Problems
 	if path != "" {
@@ -37,12 +38,27 @@ func Load(path string, environ []string) (Config, error) {
 		}
 		problems = decode(&cfg, path, string(text))
 		problems = append(problems, cfg.environment(environ)...)
-		problems = append(problems, cfg.check(path, indexLines(string(text)))...)
+		lines := indexLines(string(text))
+		problems = append(problems, cfg.check(path, lines)...)
+		problems = append(problems, cfg.checkBy(checks, path, lines)...)
 		return cfg, problems.err()
 	}
 	problems = append(problems, cfg.environment(environ)...)
 	problems = append(problems, cfg.check("configuration", nil)...)
+	problems = append(problems, cfg.checkBy(checks, "configuration", nil)...)
 	return cfg, problems.err()
+}
+
+// checkBy runs checks of the caller and says where the keys stand.
+func (c Config) checkBy(checks []func(Config) Problems, source string, lines lineIndex) Problems {
+	var problems Problems
+	for _, check := range checks {
+		for _, p := range check(c) {
+			p.Source, p.Line = source, lines.of(p.Key)
+			problems = append(problems, p)
+		}
+	}
+	return problems
 }
 
 // Parse reads TOML text and validates it; name stands for the file in errors.
