@@ -128,6 +128,12 @@ func (c *conn) enterLane() {
 	defer c.mu.Unlock()
 	c.inLane = true
 	c.deadlineSet = time.Now()
+	_ = c.Conn.SetWriteDeadline(c.writeDeadline(c.deadlineSet))
+}
+
+// writeDeadline leaves every answer its time until the deadlines are renewed.
+func (c *conn) writeDeadline(now time.Time) time.Time {
+	return now.Add(c.server.http.WriteTimeout + c.server.http.IdleTimeout/8)
 }
 
 // leaveLane gives the connection back to net/http, or ends it.
@@ -155,6 +161,7 @@ func (c *conn) renew(now time.Time) {
 	}
 	c.deadlineSet = now
 	_ = c.Conn.SetReadDeadline(now.Add(idle))
+	_ = c.Conn.SetWriteDeadline(c.writeDeadline(now))
 }
 
 // isClosing reports whether the next answer is the last one.

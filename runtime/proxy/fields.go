@@ -121,6 +121,9 @@ func trusts(trusted []netip.Prefix, address string) bool {
 	return false
 }
 
+// via is how the proxy names itself to the origin (RFC 9110, 7.6.3).
+const via = "1.1 " + cacheName
+
 // outgoingFields returns the fields of the request to the origin: those of the
 // client that are end to end and not spoofable, and ours.
 func outgoingFields(r *http.Request, c client, clientHost, proto string) http.Header {
@@ -137,6 +140,7 @@ func outgoingFields(r *http.Request, c client, clientHost, proto string) http.He
 	out["X-Forwarded-For"] = []string{appendList(out["X-Forwarded-For"], c.address)}
 	out["X-Forwarded-Host"] = []string{clientHost}
 	out["X-Forwarded-Proto"] = []string{proto}
+	out["Via"] = []string{appendList(out["Via"], via)}
 	if _, ok := out["User-Agent"]; !ok {
 		out["User-Agent"] = nil // otherwise the transport sets its own
 	}

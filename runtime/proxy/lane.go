@@ -57,8 +57,9 @@ func (x *laneIndex) find(host, target, encoding []byte) *laneKey {
 // has answered from a fresh entry.
 func (x *exchange) teach(key string, m *Response) {
 	encodings := x.r.Header["Accept-Encoding"]
-	if x.r.Method != http.MethodGet || x.r.TLS != nil || x.client.trusted || len(encodings) > 1 ||
-		len(x.r.RequestURI) > laneBuffer || x.r.RequestURI[0] != '/' || len(x.r.Header["Connection"]) > 0 {
+	if x.r.Method != http.MethodGet || x.r.TLS != nil || x.client.trusted || len(encodings) > 1 || len(x.r.RequestURI) > laneBuffer ||
+		x.r.RequestURI[0] != '/' ||
+		len(x.r.Header["Connection"]) > 0 && !onlyKeepAlive(x.r.Header["Connection"]) {
 		return
 	}
 	k := &laneKey{host: x.r.Host, target: x.r.RequestURI, encoding: first(x.r.Header, "Accept-Encoding"), key: x.key, route: x.route}

@@ -239,10 +239,15 @@ func withoutConditions(h http.Header) http.Header {
 	return out
 }
 
+// readAhead is how much of a request's content is read before a permit is
+// asked for, so that slow clients with little to say hold none.
+const readAhead = 64 << 10
+
 // clientBody is the content of a client's request on its way to the origin.
 type clientBody struct {
 	io.ReadCloser
 	length int64
+	ahead  []byte      // read and not yet sent on
 	broken atomic.Bool // reading from the client failed; set where the transport reads
 }
 
@@ -254,8 +259,19 @@ func newClientBody(r *http.Request) *clientBody {
 	return &clientBody{ReadCloser: r.Body, length: r.ContentLength}
 }
 
+// readAhead reads the content's first part, or all of it.
+func (b *clientBody) readAhead() (err error) {
+	b.ahead, err = io.ReadAll(io.LimitReader(b.ReadCloser, readAhead))
+	return err
+}
+
 // Read reads from the client.
 func (b *clientBody) Read(p []byte) (int, error) {
+	if len(b.ahead) > 0 {
+		n := copy(p, b.ahead)
+		b.ahead = b.ahead[n:]
+		return n, nil
+	}
 	n, err := b.ReadCloser.Read(p)
 	if err != nil && err != io.EOF {
 		b.broken.Store(true)

@@ -162,7 +162,7 @@ func TestHopByHopFieldsEndAtTheProxy(t *testing.T) {
 		names = append(names, name)
 	}
 	sort.Strings(names)
-	want := []string{"Accept-Encoding", "User-Agent", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Kept"}
+	want := []string{"Accept-Encoding", "User-Agent", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Kept"}
 	if seen["Accept-Encoding"] == nil {
 		want = want[1:]
 	}

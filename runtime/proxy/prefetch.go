@@ -48,7 +48,7 @@ func (s *repeatables) add(key string, from *originRequest, m *Response) {
 	}
 	header := http.Header{
 		"X-Forwarded-Host": from.header["X-Forwarded-Host"], "X-Forwarded-Proto": from.header["X-Forwarded-Proto"],
-		"User-Agent": nil,
+		"User-Agent": nil, "Via": {via},
 	}
 	if m != nil {
 		for _, name := range m.marker.names {

@@ -62,6 +62,10 @@ func (x *exchange) pass(o Outcome) {
 		header = withUpgrade(header, upgrade)
 	}
 	body := newClientBody(x.r)
+	if body != nil && body.readAhead() != nil {
+		x.refuse(http.StatusBadRequest, "request-content", "the content of the request could not be read")
+		return
+	}
 	d := newDelivery(x.w, x.r)
 	a, err := x.p.ask(x.r.Context(), req, header, body, d.inform)
 	d.take()
@@ -134,6 +138,10 @@ func (x *exchange) copyStream(s *stream, flush bool) error {
 	buf := buffers.Get().(*[]byte)
 	defer buffers.Put(buf)
 	control := http.NewResponseController(x.w)
+	var timeout time.Duration
+	if server, ok := x.r.Context().Value(http.ServerContextKey).(*http.Server); ok {
+		timeout = server.WriteTimeout
+	}
 	if flush {
 		if err := control.Flush(); err != nil {
 			return err
@@ -142,6 +150,10 @@ func (x *exchange) copyStream(s *stream, flush bool) error {
 	for {
 		n, err := s.Read(*buf)
 		if n > 0 {
+			if timeout > 0 {
+				// A stream may last; each part of it has its time.
+				_ = control.SetWriteDeadline(time.Now().Add(timeout))
+			}
 			written, err := x.w.Write((*buf)[:n])
 			x.sent += int64(written)
 			if err != nil {
