@@ -14,7 +14,7 @@ import (
 )
 
 // backend is a service in virtual time: servers that take work in the order of
-// arrival, each for a lognormal time, slower when many are inside. It works on
+// arrival, each for a random time, slower when many are inside. It works on
 // for callers that left: what makes overload metastable.
 type backend struct {
 	mu     sync.Mutex // guards the fields below
@@ -22,12 +22,28 @@ type backend struct {
 	inside int
 	slow   float64 // factor of the service time
 	random *rand.Rand
+	// service draws a service time without crowding, in milliseconds.
+	service func(*rand.Rand) float64
 }
 
 var errRefused = errors.New("backend refuses: too many inside")
 
 func newBackend(servers int) *backend {
-	return &backend{free: make([]time.Time, servers), slow: 1, random: rand.New(rand.NewPCG(1, 2))}
+	return &backend{free: make([]time.Time, servers), slow: 1, random: rand.New(rand.NewPCG(1, 2)), service: lognormal}
+}
+
+// lognormal has a mean of 10 ms.
+func lognormal(r *rand.Rand) float64 {
+	const sigma = 0.6
+	return 10 * math.Exp(sigma*r.NormFloat64()-sigma*sigma/2)
+}
+
+// bimodal has a mean of 10 ms: one task in twenty takes 105.
+func bimodal(r *rand.Rand) float64 {
+	if r.IntN(20) == 0 {
+		return 105
+	}
+	return 5
 }
 
 // resize changes the number of servers; what they had begun is done elsewhere.
@@ -61,8 +77,7 @@ func (b *backend) serve(ctx context.Context) error {
 		}
 	}
 	crowd := max(1, 1+0.5*(float64(b.inside)/float64(2*len(b.free))-1))
-	const sigma = 0.6
-	millis := 10 * b.slow * crowd * math.Exp(sigma*b.random.NormFloat64()-sigma*sigma/2)
+	millis := b.slow * crowd * b.service(b.random)
 	done := b.free[next]
 	if done.Before(now) {
 		done = now
@@ -86,9 +101,6 @@ func (b *backend) serve(ctx context.Context) error {
 	}
 }
 
-// patience is how long the callers of the overload tests wait for an answer.
-const patience = 100 * time.Millisecond
-
 // tally counts what the callers of one priority got, in slices of 100 ms.
 type tally struct {
 	asked, good map[int64]int
@@ -98,12 +110,14 @@ type tally struct {
 type crowd struct {
 	mu     sync.Mutex // guards the field below
 	counts [policies.NumPriorities]tally
-	wait   sync.WaitGroup
-	start  time.Time
+
+	wait     sync.WaitGroup
+	start    time.Time
+	patience time.Duration // how long callers wait for an answer
 }
 
 func newCrowd() *crowd {
-	c := &crowd{start: time.Now()}
+	c := &crowd{start: time.Now(), patience: 100 * time.Millisecond}
 	for p := range c.counts {
 		c.counts[p] = tally{asked: map[int64]int{}, good: map[int64]int{}}
 	}
@@ -135,7 +149,7 @@ func (c *crowd) send(s *Scheduler, b *backend, rate float64, span time.Duration)
 
 func (c *crowd) one(s *Scheduler, b *backend, p Priority) {
 	at := int64(time.Since(c.start) / (100 * time.Millisecond))
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), c.patience)
 	defer cancel()
 	_, err := Do(ctx, s, p, func(ctx context.Context) (struct{}, error) { return struct{}{}, b.serve(ctx) })
 	c.mu.Lock()
