@@ -84,6 +84,7 @@ func (c *Cache[K, V]) evict() {
 		if n == 0 || c.evictNamed(m.named[:n], true) == 0 {
 			return // what is left has not been delivered yet, or left just now
 		}
+		c.flush() // features must not name them again
 	}
 }
 

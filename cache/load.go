@@ -201,7 +201,7 @@ func (s *shard[K, V]) holds(l *lease[V], hash uint64) bool {
 	case l.call != nil:
 		return !l.call.void
 	}
-	return s.leases[hash>>32%leaseStripes] == l.generation
+	return s.leases != nil && s.leases[hash>>32%leaseStripes] == l.generation
 }
 
 // loadBuckets is the number of powers of two of microseconds, up to an hour.

@@ -230,3 +230,10 @@ func TestAKeyDeletedDuringItsLoadIsLoadedAgain(t *testing.T) {
 		}
 	})
 }
+
+func TestAZeroTokenFillsNothing(t *testing.T) {
+	c := newCache(t, cache.Options[string, int]{Capacity: 10})
+	if c.Fill(cache.Token[string]{}, 1, cache.Write{}) {
+		t.Error("a token that nobody gave out was honoured")
+	}
+}

@@ -190,12 +190,14 @@ func (c *Cache[K, V]) readLog(l *log) {
 
 // readHits delivers the hits whose entry is still in its place.
 func (c *Cache[K, V]) readHits() {
-	c.recorded.Add(uint64(len(c.m.hits)))
+	inPlace := uint64(0)
 	for _, h := range c.m.hits {
 		if c.slots.where(h.slot) == h.where {
+			inPlace++
 			c.deliver(policies.Event{Slot: h.slot, Op: policies.OpHit}, policies.Insert{})
 		}
 	}
+	c.recorded.Add(inPlace)
 }
 
 // deliver adds an event to the batch unless it is about a slot that is not

@@ -377,3 +377,43 @@ func TestOptionsAreChecked(t *testing.T) {
 		t.Error("explained a text that is no key")
 	}
 }
+
+// forgetful is a store that cannot read one key until it is told to.
+type forgetful struct {
+	l2.Store
+	key  string
+	open atomic.Bool
+}
+
+func (f *forgetful) Get(ctx context.Context, key string) ([]byte, error) {
+	if strings.HasSuffix(key, f.key) && !f.open.Load() {
+		return nil, errors.New("not now")
+	}
+	return f.Store.Get(ctx, key)
+}
+
+// Before a process knows what others have purged it does not read L2.
+func TestPurgesAreKnownBeforeL2IsRead(t *testing.T) {
+	s := startServer(t)
+	a := overRedis(t, s, nil)
+	a.Set("k", "old")
+	a.PurgePrefix(t.Context(), "k")
+	a.Set("other", "v")
+	flush(t, a)
+	store := &forgetful{Store: s.store(), key: purgeKey}
+	b := newCache(t, func(o *Options[string, string]) { o.L2 = store })
+	for range 10 {
+		if item := mustFetch(t, b, "k", constant("new")); item.Value != "new" {
+			t.Fatalf("purged entry served: %+v", item)
+		}
+		b.l1.Delete("k")
+	}
+	if b.purges.known.Load() {
+		t.Fatal("purges known without having been read")
+	}
+	store.open.Store(true)
+	eventually(t, "purges are known", b.purges.known.Load)
+	if item := mustFetch(t, b, "other", never(t)); item.Source != SourceL2 {
+		t.Errorf("then: %+v", item)
+	}
+}
