@@ -19,6 +19,9 @@ type evictionOwner struct{ cache managedCache }
 
 func (o evictionOwner) off() string { return "" }
 
+// release has nothing to do: the cache closes its policy when it ends.
+func (o evictionOwner) release() {}
+
 func (o evictionOwner) adopt(ctx context.Context, loaded *ref.Loaded, env ref.Env, health *guard.Health) error {
 	return o.cache.UseEviction(ctx, func(t *features.Table) (policies.Orderer, error) {
 		env.Features = t
@@ -42,6 +45,8 @@ func (o ttlOwner) off() string {
 	}
 	return ""
 }
+
+func (o ttlOwner) release() { closeFormer(o.cache.UseTTL(nil)) }
 
 func (o ttlOwner) adopt(_ context.Context, loaded *ref.Loaded, env ref.Env, health *guard.Health) error {
 	env.Features = o.cache.Features()
@@ -112,6 +117,8 @@ func (o prefetchOwner) off() string {
 	return ""
 }
 
+func (o prefetchOwner) release() { closeFormer(o.cache.UsePrefetch(nil)) }
+
 func (o prefetchOwner) adopt(_ context.Context, loaded *ref.Loaded, env ref.Env, health *guard.Health) error {
 	env.Features = o.cache.Features()
 	p, err := loaded.Prefetch(env)
@@ -133,6 +140,12 @@ func (o scalingOwner) off() string {
 		return "scheduler.adaptive_limit = false"
 	}
 	return ""
+}
+
+func (o scalingOwner) release() {
+	if p, err := builtin.Scaling("fixed", builtin.Env{}); err == nil {
+		closeFormer(o.scheduler.UseScaling(p))
+	}
 }
 
 func (o scalingOwner) adopt(_ context.Context, loaded *ref.Loaded, env ref.Env, health *guard.Health) error {

@@ -42,6 +42,8 @@ type seat struct {
 // call of the former one is in flight.
 type owner interface {
 	adopt(ctx context.Context, loaded *ref.Loaded, env ref.Env, health *guard.Health) error
+	// release takes the instance away and closes it; the owner ends next.
+	release()
 	// off says why no policy is asked in this seat; "" = one is.
 	off() string
 }
@@ -92,6 +94,7 @@ func (s *seat) exchange(ctx context.Context, c change) error {
 	}
 	former := s.held
 	s.held = &held{loaded: loaded, spec: c.spec, entry: entry, health: health}
+	s.rt.policyMetrics.seated(string(s.name), loaded)
 	if former != nil {
 		if err := former.loaded.Close(); err != nil {
 			s.rt.log.Warn("a policy did not close", "seat", s.name, "policy", former.entry.Name, "error", err)
@@ -140,7 +143,7 @@ func (s *seat) env(loaded *ref.Loaded) ref.Env {
 		Now:    s.rt.now,
 		Seed:   s.rt.seed,
 		Logger: s.rt.log.Named("policy").With("seat", string(s.name), "policy", name),
-		Metric: s.rt.policyMetrics.sink(string(s.name), name),
+		Metric: s.rt.policyMetrics.sink(string(s.name), loaded),
 	}
 }
 
@@ -262,6 +265,7 @@ func (s *seat) close() error {
 		return nil
 	}
 	s.closed = true
+	s.owner.release()
 	return s.held.loaded.Close()
 }
 
