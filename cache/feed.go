@@ -127,24 +127,6 @@ func closePolicy(p any) error {
 	return nil
 }
 
-// chunks calls f with pieces of at most batchBound events.
-func (l *log) chunks(f func(log) error) error {
-	rows := l.inserts
-	for events := l.events; len(events) > 0; {
-		n, k := min(batchBound, len(events)), 0
-		for _, e := range events[:n] {
-			if e.Op.HasInsert() {
-				k++
-			}
-		}
-		if err := f(log{events[:n], rows[:k]}); err != nil {
-			return err
-		}
-		events, rows = events[n:], rows[k:]
-	}
-	return nil
-}
-
 // tee collects, for a policy that is being taught aside, what happens
 // meanwhile: as a log, and when that is full as the set of slots whose holder
 // has changed.
