@@ -29,7 +29,7 @@ func TestEntriesExpireOnRead(t *testing.T) {
 			{time.Second, false, false, true},
 			{2 * time.Hour, false, false, true},
 		} {
-			time.Sleep(step.wait) // virtual time
+			<-time.After(step.wait) // virtual time
 			_, short := c.Get("short")
 			_, standard := c.Get("default")
 			_, never := c.Get("never")
@@ -54,16 +54,16 @@ func TestMaintenanceExpiresWhatNobodyReads(t *testing.T) {
 		for i := range n {
 			c.SetWith(i, i, cache.Write{TTL: time.Duration(i%7+1) * 20 * time.Minute})
 		}
-		time.Sleep(20*time.Minute - time.Second) // virtual time
+		<-time.After(20*time.Minute - time.Second) // virtual time
 		if expired.Load() != 0 {
 			t.Errorf("%d entries expired early", expired.Load())
 		}
-		time.Sleep(5 * time.Second)
+		<-time.After(5 * time.Second)
 		synctest.Wait()
 		if want := int64((n + 6) / 7); expired.Load() != want {
 			t.Errorf("%d entries expired after 20 minutes, want %d", expired.Load(), want)
 		}
-		time.Sleep(3 * time.Hour)
+		<-time.After(3 * time.Hour)
 		synctest.Wait()
 		if st := c.Stats(); expired.Load() != n || st.Entries != 0 || st.Expired != n {
 			t.Errorf("%d listened to, %+v", expired.Load(), st)
@@ -78,7 +78,7 @@ func TestALongerLifeReplacesAShorterOne(t *testing.T) {
 		c.SetWith("longer", 2, cache.Write{TTL: time.Hour})
 		c.SetWith("endless", 1, cache.Write{TTL: time.Second})
 		c.SetWith("endless", 2, cache.Write{TTL: -1})
-		time.Sleep(30 * time.Minute) // virtual time
+		<-time.After(30 * time.Minute) // virtual time
 		for _, k := range []string{"longer", "endless"} {
 			if v, ok := c.Get(k); !ok || v != 2 {
 				t.Errorf("%s: %d, %t", k, v, ok)
@@ -115,9 +115,9 @@ func TestAPolicyHearsOfExpiry(t *testing.T) {
 		})
 		c.Set(1, 1)
 		c.Set(2, 2)
-		time.Sleep(time.Second) // virtual time
+		<-time.After(time.Second) // virtual time
 		c.Get(1)                // expires on read, a miss
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute)
 		synctest.Wait()
 		c.Sync()
 		if ops[policies.OpInsert] != 2 || ops[policies.OpExpire] != 2 || ops[policies.OpMiss] != 1 {
@@ -133,7 +133,7 @@ func TestTheDefaultClockIsMonotonic(t *testing.T) {
 		c := newCache(t, cache.Options[int, int]{Capacity: 10, DefaultTTL: time.Minute})
 		c.Set(1, 1)
 		before := time.Now()
-		time.Sleep(30 * time.Second) // virtual time
+		<-time.After(30 * time.Second) // virtual time
 		e, ok := c.Peek(1)
 		if left := time.Minute - time.Since(before); !ok || e.ExpiresIn != left {
 			t.Errorf("%v left, want %v", e.ExpiresIn, left)

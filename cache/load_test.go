@@ -26,7 +26,7 @@ func TestLoadsAreCoalescedAndStored(t *testing.T) {
 		for range 10 {
 			wg.Go(func() {
 				v, err := c.GetOrLoad(t.Context(), "k", func(context.Context, string) (int, error) {
-					time.Sleep(time.Second) // virtual time
+					<-time.After(time.Second) // virtual time
 					return int(loads.Add(1)), nil
 				})
 				if v != 1 || err != nil {
@@ -143,7 +143,7 @@ func TestAFailedLoadIsAnErrorForAllWaiters(t *testing.T) {
 				for range 3 {
 					wg.Go(func() {
 						_, err := l.GetOrLoad(t.Context(), "k", func(ctx context.Context, k string) (int, error) {
-							time.Sleep(time.Second) // virtual time
+							<-time.After(time.Second) // virtual time
 							return c.loader(ctx, k)
 						})
 						if !c.check(err) {
