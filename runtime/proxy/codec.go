@@ -73,7 +73,7 @@ func (c Codec) Decode(b []byte) (*Response, error) {
 	}
 	if r.status == 0 {
 		m := decodeMarker(string(head), string(content))
-		if m == nil {
+		if m == nil || r.flags != 0 || r.initialAge != 0 {
 			return nil, errEncoding
 		}
 		return &Response{received: r.received, marker: m}, nil

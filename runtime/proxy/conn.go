@@ -24,6 +24,10 @@ const (
 // on a connection that has been served before, answers what the fast lane can
 // answer without net/http ever seeing it.
 //
+// While a handler runs net/http reads one byte ahead to learn of a client that
+// leaves. A client that is quick may so have a request answered by net/http
+// that the lane could have answered; nothing else comes of it.
+//
 // Read, and all fields that no lock guards, belong to whoever reads: one
 // goroutine at a time, as net/http has it.
 type conn struct {

@@ -239,9 +239,9 @@ func withoutConditions(h http.Header) http.Header {
 	return out
 }
 
-// readAhead is how much of a request's content is read before a permit is
+// maxAhead is how much of a request's content is read before a permit is
 // asked for, so that slow clients with little to say hold none.
-const readAhead = 64 << 10
+const maxAhead = 64 << 10
 
 // clientBody is the content of a client's request on its way to the origin.
 type clientBody struct {
@@ -261,7 +261,7 @@ func newClientBody(r *http.Request) *clientBody {
 
 // readAhead reads the content's first part, or all of it.
 func (b *clientBody) readAhead() (err error) {
-	b.ahead, err = io.ReadAll(io.LimitReader(b.ReadCloser, readAhead))
+	b.ahead, err = io.ReadAll(io.LimitReader(b.ReadCloser, maxAhead))
 	return err
 }
 

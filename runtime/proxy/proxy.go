@@ -34,6 +34,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -142,6 +143,7 @@ type Proxy struct {
 	upgraded   upgrades
 	lane       *laneIndex
 	changes    changes
+	buffers    sync.Pool // of *[]byte, for streams
 
 	originRequests, originErrors, prefetches, aborted atomic.Uint64
 }

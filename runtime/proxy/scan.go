@@ -174,7 +174,7 @@ func (s *scanner) fieldName(c byte) bool {
 		s.name[s.part] = lower(c)
 	}
 	s.part++
-	return isTokenByte(c)
+	return tokenTable[c]
 }
 
 func lower(c byte) byte {

@@ -7,12 +7,14 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/perfopt/perfopt/cache/tiered"
 	"github.com/perfopt/perfopt/scheduler"
 )
+
+// streamBuffer is how much of a stream is passed on at a time.
+const streamBuffer = 32 << 10
 
 // send answers with a stored or storable answer, or with 304 if the client has
 // it already.
@@ -32,7 +34,7 @@ func (x *exchange) send(r *Response, now int64) {
 		x.w.WriteHeader(http.StatusNotModified)
 		return
 	}
-	x.noSniffing(h)
+	noSniffing(h)
 	x.w.WriteHeader(r.status)
 	if x.r.Method == http.MethodHead || bodyless(r.status) {
 		return
@@ -46,7 +48,7 @@ func (x *exchange) send(r *Response, now int64) {
 
 // noSniffing keeps net/http from adding a Content-Type that the origin did not
 // send.
-func (x *exchange) noSniffing(h http.Header) {
+func noSniffing(h http.Header) {
 	if _, ok := h["Content-Type"]; !ok {
 		h["Content-Type"] = nil
 	}
@@ -87,8 +89,6 @@ func (x *exchange) pass(o Outcome) {
 	x.sendStream(&loaded{status: a.StatusCode, header: a.Header, stream: a.stream(nil), originStatus: a.StatusCode})
 }
 
-var buffers = sync.Pool{New: func() any { b := make([]byte, 32<<10); return &b }}
-
 // sendStream passes an answer on as it arrives. If it breaks off, so does the
 // connection to the client: nothing else would tell it.
 func (x *exchange) sendStream(l *loaded) {
@@ -111,7 +111,7 @@ func (x *exchange) sendStream(l *loaded) {
 		h[name] = values
 	}
 	h["Cache-Status"] = append(fields["Cache-Status"][:len(fields["Cache-Status"]):len(fields["Cache-Status"])], x.status.String())
-	x.noSniffing(h)
+	noSniffing(h)
 	x.w.WriteHeader(l.status)
 	if x.r.Method == http.MethodHead || bodyless(l.status) {
 		return
@@ -135,8 +135,12 @@ func flushed(l *loaded) bool {
 }
 
 func (x *exchange) copyStream(s *stream, flush bool) error {
-	buf := buffers.Get().(*[]byte)
-	defer buffers.Put(buf)
+	buf, ok := x.p.buffers.Get().(*[]byte)
+	if !ok {
+		b := make([]byte, streamBuffer)
+		buf = &b
+	}
+	defer x.p.buffers.Put(buf)
 	control := http.NewResponseController(x.w)
 	var timeout time.Duration
 	if server, ok := x.r.Context().Value(http.ServerContextKey).(*http.Server); ok {

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -88,9 +87,4 @@ func appendQuoted(b []byte, s string) []byte {
 		}
 	}
 	return append(b, '"')
-}
-
-// tokenOf makes a token of a word such as a reject reason.
-func tokenOf(s string) string {
-	return strings.ReplaceAll(s, " ", "-")
 }
