@@ -116,7 +116,7 @@ func TestAPolicyHearsOfExpiry(t *testing.T) {
 		c.Set(1, 1)
 		c.Set(2, 2)
 		<-time.After(time.Second) // virtual time
-		c.Get(1)                // expires on read, a miss
+		c.Get(1)                  // expires on read, a miss
 		<-time.After(time.Minute)
 		synctest.Wait()
 		c.Sync()
