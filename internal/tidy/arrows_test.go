@@ -54,6 +54,7 @@ var arrows = map[string][]string{
 	"sdk/scaffold":      {"policies"},
 	"sdk/scaffold/gen":  {"sdk/scaffold"},
 	"internal/check":    {},
+	"internal/readme":   {},
 	"internal/tidy":     {},
 	"internal/terminal": {},
 	"docs":              {},
