@@ -244,6 +244,26 @@ func TestFailingWritesAreNotRetriedInATightLoop(t *testing.T) {
 	})
 }
 
+// Reads go on over a store that takes no values.
+func TestFailingWritesDoNotStopReads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeStore()
+		tier := NewTier(TierOptions{Store: writeless{f}})
+		defer tier.Close()
+		f.values["k"] = Seal(nil, "k", entry("v"))
+		tier.Fill(tier.Lease("other"), entry("v"))
+		for i := range 10_000 {
+			if _, ok := tier.Get(t.Context(), "k"); !ok {
+				t.Fatalf("read %d found nothing: %+v", i, tier.Stats())
+			}
+			<-time.After(time.Millisecond)
+		}
+		if n := tier.Stats().WriteErrors; n == 0 || n > 210 {
+			t.Errorf("%d attempts to write in 10 s", n)
+		}
+	})
+}
+
 type writeless struct{ *fakeStore }
 
 func (writeless) Set(context.Context, ...Item) error      { return errAway }

@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -275,6 +276,23 @@ func TestMixedUpAnswersAreNoHits(t *testing.T) {
 	}
 	if n := tier.Stats().Corrupt; n != 1 {
 		t.Errorf("%d corrupt, want 1", n)
+	}
+}
+
+// A failed call is not tried again behind the caller's back.
+func TestRedisDoesNotRetry(t *testing.T) {
+	var connections atomic.Int32
+	r, err := OpenRedis(listen(t, func(net.Conn) { connections.Add(1) }), RedisOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if err := r.Ping(t.Context()); err == nil {
+		t.Error("a server that hangs up answered")
+	}
+	eventually(t, "the connection is counted", func() bool { return connections.Load() > 0 })
+	if n := connections.Load(); n != 1 {
+		t.Errorf("%d connections for one call", n)
 	}
 }
 

@@ -126,10 +126,6 @@ func (a *Analyzer) Observe(now policies.Nanos, events []policies.Event, inserts 
 		case policies.OpInsert, policies.OpUpdate, policies.OpRestore:
 			a.place(e.Slot, in.KeyHash)
 			a.sample.weigh(in.KeyHash, in.Weight)
-		case policies.OpRemove, policies.OpExpire:
-			if e.Flags&policies.FlagPinned == 0 {
-				a.place(e.Slot, nobody)
-			}
 		}
 	}
 }
@@ -142,15 +138,13 @@ const (
 	nobody policies.KeyHash = 0xD1B54A32D192ED03
 )
 
-// place notes which key a slot holds.
+// place notes which key a slot holds, until another does: no hit comes from a
+// slot in between.
 func (a *Analyzer) place(s policies.Slot, h policies.KeyHash) {
 	if s >= maxSlots {
 		return
 	}
 	if int(s) >= len(a.slots) {
-		if h == nobody {
-			return
-		}
 		a.slots = append(a.slots, make([]policies.KeyHash, int(s)+1-len(a.slots))...)
 	}
 	a.slots[s] = h ^ nobody

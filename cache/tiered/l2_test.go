@@ -259,18 +259,31 @@ func TestStartWithoutRedis(t *testing.T) {
 // Overlapping writes of one key never leave the tiers with different values.
 func TestOverlappingWritesDoNotSplitTheTiers(t *testing.T) {
 	s := startServer(t)
-	c := overRedis(t, s, nil)
-	for round := range 200 {
-		var wg sync.WaitGroup
-		for g := range 4 {
-			wg.Go(func() { c.Set("k", fmt.Sprint(round, g)) })
+	var weighed atomic.Int32
+	reached, goOn := make(chan struct{}), make(chan struct{})
+	c := overRedis(t, s, func(o *Options[string, string]) {
+		o.L1.Weigher = func(_, v string) uint32 {
+			// The second time it is L1 that weighs it: L2 has taken it.
+			if v == "slow" && weighed.Add(1) == 2 {
+				close(reached)
+				<-goOn
+			}
+			return 1
 		}
-		wg.Wait()
-		one, resident := c.Peek("k")
-		two, there := c.l2.Get(t.Context(), "k")
-		if resident && there && one.Value != string(two.Value) {
-			t.Fatalf("round %d: L1 has %q, L2 %q", round, one.Value, two.Value)
-		}
+	})
+	var wg sync.WaitGroup
+	wg.Go(func() { c.Set("k", "slow") })
+	<-reached
+	c.Set("k", "fast")
+	close(goOn)
+	wg.Wait()
+	one, resident := c.Peek("k")
+	two, there := c.l2.Get(t.Context(), "k")
+	if resident && there && one.Value != string(two.Value) {
+		t.Errorf("L1 has %q, L2 %q", one.Value, two.Value)
+	}
+	if n := c.Stats().Overlaps; n != 1 {
+		t.Errorf("%d overlaps, want 1", n)
 	}
 }
 

@@ -142,9 +142,6 @@ func (c *Cache[K, V]) settle(key K, l timed[V], prior *held[V]) settled[V] {
 // freshness asks the TTL seat.
 func (c *Cache[K, V]) freshness(key K, l timed[V], h *held[V]) time.Duration {
 	in := l.Fresh
-	if in.Origin == 0 {
-		return 0
-	}
 	ask := cache.TTLInput{
 		Base: in.Base, Origin: in.Origin, Min: in.Min, Max: in.Max, Size: 1, LoadCost: l.Cost,
 		Changed: h.changed, Unchanged: h.unchanged,
