@@ -25,6 +25,7 @@ type origin struct {
 	log     []string         // requests as they came
 	counts  map[string]int   // of requests, by path
 	held    int
+	closing bool
 	release chan struct{} // closed to let held requests go on
 }
 
@@ -145,6 +146,9 @@ func (o *origin) down() {
 }
 
 func (o *origin) close() {
+	o.mu.Lock()
+	o.closing = true
+	o.mu.Unlock()
 	o.letGo()
 	o.down()
 }
@@ -154,7 +158,7 @@ func (o *origin) letGo() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	close(o.release)
-	o.release = make(chan struct{})
+	o.held, o.release = 0, make(chan struct{})
 }
 
 func (o *origin) wantHeld(text string) error {
@@ -213,10 +217,20 @@ func (o *origin) enter(r *http.Request) (answer rule, release chan struct{}) {
 	if !ok {
 		answer = rule{status: http.StatusOK, header: http.Header{"Cache-Control": {"max-age=3600"}}, body: r.RequestURI}
 	}
+	answer.hold = answer.hold && !o.closing
 	if answer.hold {
 		o.held++
 	}
 	return answer, o.release
+}
+
+// gone forgets a request that left while it was held.
+func (o *origin) gone(release chan struct{}) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.release == release {
+		o.held--
+	}
 }
 
 func (o *origin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -225,10 +239,8 @@ func (o *origin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		select {
 		case <-release:
 		case <-r.Context().Done():
+			o.gone(release)
 		}
-		o.mu.Lock()
-		o.held--
-		o.mu.Unlock()
 	}
 	for name, values := range answer.header {
 		w.Header()[name] = values

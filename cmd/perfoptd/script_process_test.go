@@ -159,7 +159,7 @@ const redisUsage = `usage:
 	redis start      a redis-server on a free port, or on the one it had; sets REDIS
 	redis stop       kills it
 	redis garbage    listens where a redis-server would and answers nonsense; sets REDIS
-	redis gone URL   waits until nothing listens there`
+	redis gone FILE  waits until nothing listens at the URL in the file`
 
 // cmdRedis controls a real redis-server, or something that is none.
 func cmdRedis(ts *testscript.TestScript, neg bool, args []string) {
@@ -189,7 +189,7 @@ func cmdRedis(ts *testscript.TestScript, neg bool, args []string) {
 		w.garbage = g
 		ts.Setenv("REDIS", "redis://"+g.listener.Addr().String())
 	case args[0] == "gone" && len(args) == 2:
-		address := strings.TrimSuffix(strings.TrimPrefix(args[1], "redis://"), "/0")
+		address := strings.TrimSuffix(strings.TrimPrefix(ts.ReadFile(args[1]), "redis://"), "/0")
 		ts.Check(eventually(func() error {
 			if dial(address) == nil {
 				return fmt.Errorf("something listens at %s", address)
