@@ -218,7 +218,7 @@ func number(name string, n json.Number) string {
 	if strings.HasSuffix(name, "ratio") {
 		return strconv.FormatFloat(100*f, 'f', 2, 64) + " %"
 	}
-	if math.Abs(f) >= 1000 {
+	if math.Abs(f) >= 1000 && math.Abs(f) < 1<<53 {
 		return terminal.Count(int64(math.Round(f)))
 	}
 	return strconv.FormatFloat(f, 'g', 4, 64)

@@ -31,7 +31,9 @@ func TestDocumentsAreLaidOut(t *testing.T) {
 		`{"size_bytes":1536,"miss_ratio":0.12345}`: "size bytes  1.5 KiB\nmiss ratio  12.35 %\n",
 		`{"rows":[{"k":"a","n":1},{"n":20,"x":true}]}`: "" +
 			"rows\n  K   N  X\n  a   1\n     20  yes\n",
-		`{"a":{"b":{"c":1}}}`:     "a\n  b\n    c  1\n",
+		`{"a":{"b":{"c":1}}}`: "a\n  b\n    c  1\n",
+		`{"last":1.7976931348623157e308,"least":-9223372036854775808}`: "" +
+			"last   1.798e+308\nleast  -9,223,372,036,854,775,808\n",
 		`{"mixed":[1,{"a":[2]}]}`: "mixed\n  1\n  a  2\n",
 	} {
 		if got := layOutText(t, text); got != want {

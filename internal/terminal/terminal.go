@@ -47,12 +47,16 @@ func Bytes(n int64) string {
 // Count says a whole number with its thousands set apart: "1,234,567".
 func Count(n int64) string {
 	if n < 0 {
-		return "-" + Count(-n)
+		return "-" + count(-uint64(n))
 	}
+	return count(uint64(n))
+}
+
+func count(n uint64) string {
 	if n < 1000 {
 		return fmt.Sprint(n)
 	}
-	return fmt.Sprintf("%s,%03d", Count(n/1000), n%1000)
+	return fmt.Sprintf("%s,%03d", count(n/1000), n%1000)
 }
 
 // Age says a span in the largest unit that fits: "45 s", "12 min", "3 h",

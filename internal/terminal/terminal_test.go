@@ -1,6 +1,7 @@
 package terminal
 
 import (
+	"math"
 	"os"
 	"strings"
 	"sync"
@@ -36,6 +37,7 @@ func TestNumbersForPeople(t *testing.T) {
 	for _, c := range [][2]string{
 		{Bytes(812), "812 B"}, {Bytes(3500), "3.4 KiB"}, {Bytes(2 << 20), "2.0 MiB"}, {Bytes(5 << 40), "5.0 TiB"},
 		{Count(0), "0"}, {Count(999), "999"}, {Count(1000), "1,000"}, {Count(-1234567), "-1,234,567"},
+		{Count(math.MinInt64), "-9,223,372,036,854,775,808"},
 		{Age(-time.Second), "0 s"}, {Age(59 * time.Second), "59 s"}, {Age(90 * time.Second), "1 min"},
 		{Age(47 * time.Hour), "47 h"}, {Age(72 * time.Hour), "3 d"},
 	} {
