@@ -110,6 +110,7 @@ type Cache[K comparable, V any] struct {
 	o       Options[K, V]
 	l1      *cache.Cache[K, *held[V]]
 	l2      *l2.Tier // nil: none
+	l2Away  atomic.Bool
 	now     func() policies.Nanos
 	flights *flights[K, V]
 	solos   solos[K]
@@ -270,13 +271,18 @@ func (c *Cache[K, V]) tap(next func(policies.Nanos, []policies.Event, []policies
 	}
 }
 
-// l2State tells the log that L2 went or came back.
+// l2State tells the log that L2 went or came back. A probe that fails is no
+// news.
 func (c *Cache[K, V]) l2State(s l2.State, last error) {
 	switch s {
 	case l2.StateOpen:
 		c.purges.known.Store(false) // others may purge meanwhile
+		if c.l2Away.Swap(true) {
+			return
+		}
 		c.log.Warn("second cache tier is away, serving without it", "cache", c.o.Name, "error", last)
 	case l2.StateClosed:
+		c.l2Away.Store(false)
 		c.log.Info("second cache tier is back", "cache", c.o.Name)
 		select {
 		case c.purges.nudge <- struct{}{}:

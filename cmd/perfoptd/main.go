@@ -30,6 +30,7 @@ import (
 
 	hclog "github.com/hashicorp/go-hclog"
 
+	"github.com/perfopt/perfopt/cache/l2"
 	perfopt "github.com/perfopt/perfopt/runtime"
 	"github.com/perfopt/perfopt/runtime/config"
 )
@@ -161,6 +162,7 @@ func (d *daemon) run() int {
 		fmt.Fprintf(d.stderr, "perfoptd: it cannot start:\n%s\n", indent(err))
 		return 2
 	}
+	l2.QuietClient() // what Redis does is told by our own log
 	var notes []string
 	read := d.read
 	if d.dev {

@@ -59,7 +59,7 @@ var arrows = map[string][]string{
 	"internal/terminal": {},
 	"docs":              {},
 
-	"cmd/perfoptd": {"runtime", "runtime/config", "runtime/demo", "docs"},
+	"cmd/perfoptd": {"cache/l2", "runtime", "runtime/config", "runtime/demo", "docs"},
 	"cmd/perfopt":  {"policies/...", "hostabi/...", "bench/...", "sdk/conform", "sdk/scaffold", "runtime/config", "internal/terminal"},
 }
 
