@@ -1,10 +1,12 @@
 package perfopt
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"github.com/perfopt/perfopt/cache"
 	"github.com/perfopt/perfopt/cache/l2"
@@ -45,6 +47,8 @@ type cacheParts[K comparable, V any] struct {
 	parseKey  func(string) (K, error)
 	codec     tiered.Codec[V]
 	load      tiered.Loader[K, V] // without a client: prefetch
+	// loadTimeout ends a load; 0: origin.timeout; negative: never.
+	loadTimeout time.Duration
 }
 
 // openCache builds the cache of that name as the configuration says, with its
@@ -78,7 +82,7 @@ func openCache[K comparable, V any](rt *Runtime, name string, parts cacheParts[K
 		},
 		L2: store, L2Timeout: cfg.Cache.L2.Timeout.Std(), L2MaxValue: int(cfg.Cache.L2.MaxValue), L2Prefix: cfg.Cache.L2.Prefix + name + ":",
 		KeyString: parts.keyString, ParseKey: parts.parseKey, Codec: parts.codec,
-		TTL: own.TTLDefault.Std(), MinTTL: own.TTLMin.Std(), MaxTTL: own.TTLMax.Std(), LoadTimeout: cfg.Origin.Timeout.Std(),
+		TTL: own.TTLDefault.Std(), MinTTL: own.TTLMin.Std(), MaxTTL: own.TTLMax.Std(), LoadTimeout: cmp.Or(parts.loadTimeout, cfg.Origin.Timeout.Std()),
 		Prefetch: tiered.PrefetchOptions[K, V]{
 			Enabled: cfg.Prefetch.Enabled && parts.load != nil, Load: parts.load, Tick: cfg.Prefetch.Tick.Std(),
 			Budget: cfg.Prefetch.Budget, MaxShare: float64(cfg.Prefetch.MaxShare), Pressure: rt.scheduler.Pressure,

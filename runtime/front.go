@@ -15,6 +15,7 @@ import (
 // front is the proxy with the caches behind it.
 type front struct {
 	origin *url.URL
+	stores map[string]proxy.Store
 	proxy  *proxy.Proxy
 	server *proxy.Server
 }
@@ -36,21 +37,21 @@ func (rt *Runtime) buildFront(cfg Config) error {
 	load := func(ctx context.Context, key string, prior tiered.Prior[*proxy.Response]) (tiered.Loaded[*proxy.Response], error) {
 		return ready.Load().Load(ctx, key, prior)
 	}
-	stores := map[string]proxy.Store{}
+	f.stores = map[string]proxy.Store{}
 	for _, name := range frontCaches(cfg) {
 		c, err := openCache(rt, name, cacheParts[string, *proxy.Response]{
-			weigher: proxy.Weigh, codec: proxy.Codec{}, load: load,
+			weigher: proxy.Weigh, codec: proxy.Codec{MaxBody: cfg.Proxy.MaxBody.Bytes()}, load: load,
+			loadTimeout: -1, // the proxy bounds its own requests, by route
 		})
 		if err != nil {
 			return err
 		}
-		stores[name] = c
+		f.stores[name] = c
 	}
-	options, err := proxyOptions(cfg)
+	options, err := f.options(cfg)
 	if err != nil {
 		return err
 	}
-	options.Origin, options.Cache, options.Caches = origin, stores["default"], stores
 	options.Limiter, options.Logger = rt.scheduler, rt.log.Named("proxy")
 	if f.proxy, err = proxy.New(options); err != nil {
 		return err
@@ -125,12 +126,30 @@ func proxyOptions(cfg Config) (proxy.Options, error) {
 	return o, nil
 }
 
-// try finds out whether the proxy would take these options.
-func (f *front) try(o proxy.Options) error {
-	o.Origin = f.origin
-	_, err := proxy.New(o)
-	return err
+// options returns what the configuration says of requests, for this proxy.
+func (f *front) options(cfg Config) (proxy.Options, error) {
+	o, err := proxyOptions(cfg)
+	o.Origin, o.Cache, o.Caches = f.origin, f.stores["default"], f.stores
+	return o, err
 }
 
-// reloadFront gives the proxy what the configuration says of requests.
-func (rt *Runtime) reloadFront(cfg Config) {}
+// check finds out whether the proxy would take a configuration.
+func (f *front) check(cfg Config) error {
+	o, err := f.options(cfg)
+	if err != nil {
+		return err
+	}
+	if err := f.proxy.Check(o); err != nil {
+		return fmt.Errorf("%w (a named cache that is new in the file exists from the next start on)", err)
+	}
+	return nil
+}
+
+// reload gives the proxy what the configuration says of requests.
+func (f *front) reload(cfg Config) error {
+	o, err := f.options(cfg)
+	if err != nil {
+		return err
+	}
+	return f.proxy.Reconfigure(o)
+}

@@ -41,7 +41,10 @@ func readConfig(path string, settings []string) (Config, error) {
 	if cfg.State.Dir, err = StateDir(cfg); err != nil {
 		return Config{}, err
 	}
-	if err := check(cfg); err != nil {
+	var problems config.Problems
+	if err := check(cfg); errors.As(err, &problems) {
+		return Config{}, problems.Locate(path)
+	} else if err != nil {
 		return Config{}, err
 	}
 	return cfg, nil
@@ -120,8 +123,10 @@ func (rt *Runtime) apply(ctx context.Context, next Config) (changed, restart []s
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := rt.tryReload(next); err != nil {
-		return nil, nil, err
+	if rt.front != nil { // before anything is changed
+		if err := rt.front.check(next); err != nil {
+			return nil, nil, err
+		}
 	}
 	rt.cfg.Store(&next)
 	swapped, err := rt.reloadSeats(ctx, *former)
@@ -135,24 +140,15 @@ func (rt *Runtime) apply(ctx context.Context, next Config) (changed, restart []s
 	if err := rt.scheduler.SetBounds(scheduler.Bounds{MinLimit: s.MinLimit, MaxLimit: s.MaxLimit, Target: s.TargetLatency.Std()}); err != nil {
 		rt.log.Error("the bounds of the limit stay", "error", err)
 	}
-	rt.reloadFront(next)
+	if rt.front != nil {
+		if err := rt.front.reload(next); err != nil {
+			rt.log.Error("the rules for requests stay", "error", err)
+		}
+	}
 	changed = append(changed, swapped...)
 	rt.log.Info("configuration read again", "changed", changed, "at_next_start", restart)
 	rt.events.publish("reload", map[string][]string{"changed": changed, "restart": restart})
 	return changed, restart, nil
-}
-
-// tryReload finds out whether the parts will take the configuration, before
-// any of them is changed.
-func (rt *Runtime) tryReload(next Config) error {
-	if rt.front == nil {
-		return nil
-	}
-	options, err := proxyOptions(next)
-	if err != nil {
-		return err
-	}
-	return rt.front.try(options)
 }
 
 // reloadSeats puts what the file says now into the seats whose text differs.

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 )
@@ -39,6 +40,23 @@ func (ps Problems) Error() string {
 		lines[i] = p.String()
 	}
 	return strings.Join(lines, "\n")
+}
+
+// Locate returns the problems with the lines of their keys in a file, for
+// checks that were made on the values alone.
+func (ps Problems) Locate(path string) Problems {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return ps // the keys tell where to look
+	}
+	lines := indexLines(string(text))
+	located := slices.Clone(ps)
+	for i, p := range located {
+		if line := lines.of(p.Key); line > 0 && p.Line == 0 {
+			located[i].Source, located[i].Line = path, line
+		}
+	}
+	return located
 }
 
 func (ps Problems) err() error {

@@ -38,7 +38,8 @@ type conn struct {
 	opaque      bool   // what comes is not HTTP any more
 	poison      string // left to be read of the poison; the end follows
 	poisoned    bool
-	idle        bool // net/http waits for the next request
+	idle        bool   // net/http waits for the next request
+	peer        string // address of the client, without a port
 	usesLane    bool
 	buf         []byte // laneBuffer bytes, once the lane has been used
 	start, end  int    // what of buf is read and not passed on

@@ -22,6 +22,7 @@ type exchange struct {
 	path, query string // exactly as they are sent
 	plain       bool   // see plainPath
 	key         string // of the resource
+	rules       *rules
 	route       *route
 
 	authorization, cookie bool
@@ -34,8 +35,9 @@ type exchange struct {
 
 // begin reads what every request must have. An error is the client's.
 func (p *Proxy) begin(w http.ResponseWriter, r *http.Request) (*exchange, error) {
-	x := &exchange{p: p, w: w, r: r, began: time.Now(), route: p.routes[len(p.routes)-1], outcome: Failed}
-	x.client = clientOf(r, p.trusted)
+	x := &exchange{p: p, w: w, r: r, began: time.Now(), rules: p.rules.Load(), outcome: Failed}
+	x.route = x.rules.routes[len(x.rules.routes)-1]
+	x.client = clientOf(r, x.rules.trusted)
 	x.proto = "http"
 	if r.TLS != nil {
 		x.proto = "https"
@@ -57,10 +59,10 @@ func (p *Proxy) begin(w http.ResponseWriter, r *http.Request) (*exchange, error)
 	if x.host != x.seenHost {
 		x.key += " host=" + x.host // a space can stand in no target
 	}
-	x.route = p.routeFor(r.Method, hostname(x.seenHost), decoded)
+	x.route = x.rules.routeFor(r.Method, hostname(x.seenHost), decoded)
 	_, x.authorization = r.Header["Authorization"]
 	_, x.cookie = r.Header["Cookie"]
-	if p.showKey {
+	if x.rules.showKey {
 		x.status.key = x.key
 	}
 	return x, nil

@@ -69,7 +69,7 @@ func (x *exchange) teach(key string, m *Response) {
 		}
 		k.generation, k.variant = m.marker.generation, key
 	}
-	slot := x.p.lane.slot([]byte(k.host), []byte(k.target), []byte(k.encoding))
+	slot := x.rules.lane.slot([]byte(k.host), []byte(k.target), []byte(k.encoding))
 	if old := slot.Load(); old == nil || *old != *k {
 		slot.Store(k)
 	}
@@ -215,11 +215,15 @@ func hasPrefixFold(b []byte, word string) bool {
 // entry for it, and returns how long its head was. False: nothing was written.
 func (c *conn) answer(b []byte) (int, bool) {
 	began := time.Now()
+	rules := c.server.proxy.rules.Load()
+	if rules.showKey || len(rules.trusted) > 0 && trusts(rules.trusted, c.peer) {
+		return 0, false
+	}
 	req, ok := readLane(b)
 	if !ok {
 		return 0, false
 	}
-	k := c.server.proxy.lane.find(req.host, req.target, req.encoding)
+	k := rules.lane.find(req.host, req.target, req.encoding)
 	if k == nil {
 		return 0, false
 	}

@@ -133,7 +133,7 @@ func (p *Proxy) load(ctx context.Context, req *originRequest, key string, m, old
 	if !v.store {
 		return none, p.deliverStream(a, nil, v.reason, d)
 	}
-	content, more, err := a.readAll(p.maxBody)
+	content, more, err := a.readAll(p.rules.Load().maxBody)
 	if err != nil {
 		err = a.fail(ctx, nil, err)
 		p.countError(err)

@@ -29,7 +29,6 @@ package proxy
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
@@ -132,16 +131,13 @@ type Proxy struct {
 	hostFromOrigin bool
 	transport      http.RoundTripper
 	limiter        Limiter
-	routes         []*route // the default one last
 	stores         []Store
-	maxBody        int64
-	trusted        []netip.Prefix
-	showKey        bool
 	logger         hclog.Logger
+	rules          atomic.Pointer[rules] // exchanged by Reconfigure
 
+	counted    counted
 	repeatable repeatables
 	upgraded   upgrades
-	lane       *laneIndex
 	changes    changes
 	buffers    sync.Pool // of *[]byte, for streams
 
@@ -152,41 +148,23 @@ var _ http.Handler = (*Proxy)(nil)
 
 // New returns a proxy, or all that is wrong with the options.
 func New(o Options) (*Proxy, error) {
-	var errs []error
 	if o.Origin == nil || o.Origin.Host == "" || o.Origin.Scheme != "http" && o.Origin.Scheme != "https" {
 		return nil, errors.New("origin: want http://host or https://host, with a port and path as needed")
 	}
-	if o.Timeout == 0 {
-		o.Timeout = defaultTimeout
-	}
-	if o.MaxBody == 0 {
-		o.MaxBody = DefaultMaxBody
-	}
 	if o.Logger == nil {
 		o.Logger = hclog.NewNullLogger()
-	}
-	if o.Timeout < 0 || o.MaxBody < 0 {
-		errs = append(errs, fmt.Errorf("timeout %v, largest body %d: want more than 0", o.Timeout, o.MaxBody))
 	}
 	if o.Transport == nil {
 		o.Transport = newTransport()
 	}
 	p := &Proxy{
-		origin: o.Origin, hostFromOrigin: o.HostFromOrigin, transport: o.Transport, limiter: o.Limiter,
-		maxBody: o.MaxBody, trusted: o.TrustedProxies, showKey: o.ShowKey, logger: o.Logger, lane: newLaneIndex(),
+		origin: o.Origin, hostFromOrigin: o.HostFromOrigin, transport: o.Transport, limiter: o.Limiter, logger: o.Logger,
 	}
-	for _, r := range append(o.Routes[:len(o.Routes):len(o.Routes)], Route{}) {
-		rt, err := newRoute(r, &o)
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		p.routes = append(p.routes, rt)
-	}
-	if err := errors.Join(errs...); err != nil {
+	rules, err := p.newRules(o)
+	if err != nil {
 		return nil, err
 	}
-	p.routes[len(p.routes)-1].label = "default"
+	p.rules.Store(rules)
 	if o.Cache != nil {
 		p.stores = append(p.stores, o.Cache)
 	}

@@ -66,7 +66,7 @@ type route struct {
 	ttlMin        time.Duration
 	ttlMax        time.Duration
 	timeout       time.Duration
-	stats         routeStats
+	stats         *routeStats
 }
 
 func newRoute(r Route, o *Options) (*route, error) {
@@ -159,13 +159,13 @@ func matchPattern(pattern, path string) bool {
 }
 
 // routeFor returns the first rule that matches, or the default route.
-func (p *Proxy) routeFor(method, host, path string) *route {
-	for _, rt := range p.routes[:len(p.routes)-1] {
+func (s *rules) routeFor(method, host, path string) *route {
+	for _, rt := range s.routes[:len(s.routes)-1] {
 		if rt.matches(method, host, path) {
 			return rt
 		}
 	}
-	return p.routes[len(p.routes)-1]
+	return s.routes[len(s.routes)-1]
 }
 
 // hostname returns an authority without its port.

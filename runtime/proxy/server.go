@@ -68,7 +68,7 @@ type Server struct {
 // NewServer returns a server that is not serving yet.
 func NewServer(p *Proxy, o ServerOptions) *Server {
 	o = o.withDefaults()
-	s := &Server{proxy: p, lane: !o.NetHTTPOnly && !p.showKey, conns: make(map[*conn]struct{})}
+	s := &Server{proxy: p, lane: !o.NetHTTPOnly, conns: make(map[*conn]struct{})}
 	s.http = &http.Server{
 		Handler:           p,
 		ReadHeaderTimeout: o.ReadHeaderTimeout,
@@ -175,8 +175,8 @@ func (l *listener) Accept() (net.Conn, error) {
 		return nil, err
 	}
 	c := &conn{Conn: nc, server: l.server}
-	address, _, err := net.SplitHostPort(nc.RemoteAddr().String())
-	c.usesLane = l.server.lane && err == nil && !trusts(l.server.proxy.trusted, address)
+	c.peer, _, err = net.SplitHostPort(nc.RemoteAddr().String())
+	c.usesLane = l.server.lane && err == nil
 	l.server.add(c)
 	return c, nil
 }

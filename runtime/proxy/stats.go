@@ -1,7 +1,11 @@
 package proxy
 
 import (
+	"iter"
+	"maps"
 	"math/bits"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -74,6 +78,49 @@ type OutcomeStats struct {
 // routeStats counts for one route. Safe for concurrent use; a read while
 // requests end may miss the newest.
 type routeStats [numOutcomes]outcomeStats
+
+// counted keeps the counters of every route that there ever was, so that they
+// never go back. Rules change rarely and by hand, which bounds it. Safe for
+// concurrent use.
+type counted struct {
+	mu sync.Mutex
+	// guards the fields below
+	order []string // labels as they came, "default" last
+	by    map[string]*routeStats
+}
+
+func (c *counted) of(label string) *routeStats {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s, ok := c.by[label]; ok {
+		return s
+	}
+	if c.by == nil {
+		c.by = map[string]*routeStats{}
+	}
+	s := new(routeStats)
+	c.by[label] = s
+	if n := len(c.order); n > 0 && c.order[n-1] == "default" {
+		c.order = slices.Insert(c.order, n-1, label)
+	} else {
+		c.order = append(c.order, label)
+	}
+	return s
+}
+
+// all yields the counters by label.
+func (c *counted) all() iter.Seq2[string, *routeStats] {
+	c.mu.Lock()
+	order, by := slices.Clone(c.order), maps.Clone(c.by)
+	c.mu.Unlock()
+	return func(yield func(string, *routeStats) bool) {
+		for _, label := range order {
+			if !yield(label, by[label]) {
+				return
+			}
+		}
+	}
+}
 
 type outcomeStats struct {
 	count, bytes atomic.Uint64
@@ -197,10 +244,10 @@ func (p *Proxy) Stats() Stats {
 	}
 	var failed uint64
 	var all [histogramBuckets]uint64
-	for _, rt := range p.routes {
-		rs := RouteStats{Route: rt.label, Outcomes: make([]OutcomeStats, numOutcomes)}
+	for label, stats := range p.counted.all() {
+		rs := RouteStats{Route: label, Outcomes: make([]OutcomeStats, numOutcomes)}
 		for o := range Outcome(numOutcomes) {
-			snap := rt.stats[o].snapshot(o, now, &all)
+			snap := stats[o].snapshot(o, now, &all)
 			rs.Outcomes[o] = snap
 			s.Requests += snap.Count
 			s.Bytes += snap.Bytes
