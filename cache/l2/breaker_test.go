@@ -84,3 +84,24 @@ func TestBreakerProbesExponentially(t *testing.T) {
 		}
 	})
 }
+
+// Calls that were under way when the breaker opened say nothing new.
+func TestBreakerIgnoresLateResults(t *testing.T) {
+	changes := 0
+	b := NewBreaker(func(State) { changes++ })
+	for range 50 {
+		b.Record(false)
+	}
+	b.Record(true)
+	b.BeginProbe()
+	b.Record(false)
+	b.EndProbe(true)
+	if b.State() != StateClosed || changes != 3 {
+		t.Errorf("%v after %d changes, want closed after 3: open, half open, closed", b.State(), changes)
+	}
+	b.Record(false)
+	b.Record(false)
+	if b.State() != StateClosed {
+		t.Error("late failures count after the recovery")
+	}
+}

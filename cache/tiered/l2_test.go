@@ -391,42 +391,73 @@ func TestOptionsAreChecked(t *testing.T) {
 	}
 }
 
-// forgetful is a store that cannot read one key until it is told to.
-type forgetful struct {
+// ailing is a store that fails to read one key, or any at all.
+type ailing struct {
 	l2.Store
-	key  string
-	open atomic.Bool
+	key     string
+	healthy atomic.Bool // key can be read
+	down    atomic.Bool
 }
 
-func (f *forgetful) Get(ctx context.Context, key string) ([]byte, error) {
-	if strings.HasSuffix(key, f.key) && !f.open.Load() {
-		return nil, errors.New("not now")
+var errAiling = errors.New("not now")
+
+func (f *ailing) Get(ctx context.Context, key string) ([]byte, error) {
+	if f.down.Load() || strings.HasSuffix(key, f.key) && !f.healthy.Load() {
+		return nil, errAiling
 	}
 	return f.Store.Get(ctx, key)
 }
 
-// Before a process knows what others have purged it does not read L2.
+func (f *ailing) Ping(ctx context.Context) error {
+	if f.down.Load() {
+		return errAiling
+	}
+	return f.Store.Ping(ctx)
+}
+
+// Before a process knows what others have purged, at its start and after an
+// outage, it does not read L2.
 func TestPurgesAreKnownBeforeL2IsRead(t *testing.T) {
 	s := startServer(t)
 	a := overRedis(t, s, nil)
-	a.Set("k", "old")
-	a.PurgePrefix(t.Context(), "k")
-	a.Set("other", "v")
-	flush(t, a)
-	store := &forgetful{Store: s.store(), key: purgeKey}
+	purge := func(key string) {
+		a.Set(key, "old")
+		a.PurgePrefix(t.Context(), key)
+		a.Set("other "+key, "v")
+		flush(t, a)
+	}
+	store := &ailing{Store: s.store(), key: purgeKey}
+	purge("at the start")
 	b := newCache(t, func(o *Options[string, string]) { o.L2 = store })
-	for range 10 {
-		if item := mustFetch(t, b, "k", constant("new")); item.Value != "new" {
-			t.Fatalf("purged entry served: %+v", item)
+	unread := func(key string) {
+		t.Helper()
+		for range 10 {
+			if item := mustFetch(t, b, key, constant("new")); item.Value != "new" {
+				t.Fatalf("purged entry served: %+v", item)
+			}
+			b.l1.Delete(key)
 		}
-		b.l1.Delete("k")
+		if b.purges.known.Load() {
+			t.Fatal("purges known without having been read")
+		}
+		store.healthy.Store(true)
+		eventually(t, "purges are known", b.purges.known.Load)
+		if item := mustFetch(t, b, "other "+key, never(t)); item.Source != SourceL2 {
+			t.Errorf("then: %+v", item)
+		}
 	}
-	if b.purges.known.Load() {
-		t.Fatal("purges known without having been read")
+	unread("at the start")
+
+	store.down.Store(true)
+	for i := range 3 {
+		mustFetch(t, b, fmt.Sprint(i), constant("v"))
 	}
-	store.open.Store(true)
-	eventually(t, "purges are known", b.purges.known.Load)
-	if item := mustFetch(t, b, "other", never(t)); item.Source != SourceL2 {
-		t.Errorf("then: %+v", item)
+	if st := b.l2.State(); st == l2.StateClosed {
+		t.Fatal("the breaker has not opened")
 	}
+	purge("after an outage")
+	store.healthy.Store(false)
+	store.down.Store(false)
+	eventually(t, "the breaker closes", func() bool { return b.l2.State() == l2.StateClosed })
+	unread("after an outage")
 }
