@@ -230,6 +230,10 @@ async function listen() {
   const response = await fetch("/v1/events", { headers: token ? { Authorization: "Bearer " + token } : {} });
   if (response.status === 401) {
     $("ask").hidden = false;
+    $("refused").hidden = !token;
+    $("token").value = "";
+    $("token").focus();
+    state("", "waiting for the token");
     return false;
   }
   if (!response.ok) throw new Error("status " + response.status);
