@@ -122,8 +122,7 @@ func TestWritersDoNotWaitForAPolicy(t *testing.T) {
 // TestHammer calls everything at once; the race detector and Validate judge.
 func TestHammer(t *testing.T) {
 	var removed atomic.Int64
-	var c *cache.Cache[int, int]
-	c = newCache(t, cache.Options[int, int]{
+	c := newCache(t, cache.Options[int, int]{
 		Capacity: 300, DefaultTTL: 20 * time.Millisecond,
 		OnRemoval: func(cache.Removal[int, int]) { removed.Add(1) },
 		OnBatch:   func(policies.Nanos, []policies.Event, []policies.Insert) {},

@@ -104,7 +104,8 @@ func TestHashes(t *testing.T) {
 		if words.index(uint64(n)) != ids.index(id(n)) {
 			t.Errorf("%d: a named integer type hashes differently", n)
 		}
-		if p := (point{int32(n), 2}); points.index(p) != points.index(p) {
+		p, same := point{int32(n), 2}, point{int32(n), 2}
+		if points.index(p) != points.index(same) {
 			t.Errorf("%v has two hashes", p)
 		}
 		text += "x"
