@@ -120,11 +120,15 @@ func TestMissRatiosInACleanClone(t *testing.T) {
 }
 
 // TestMissRatiosOfTheReferenceSimulator compares every row of every trace with
-// PERFOPT_FULL=1, else those of the five short ones.
+// PERFOPT_FULL=1, else those of the five short ones (one under
+// the race detector).
 func TestMissRatiosOfTheReferenceSimulator(t *testing.T) {
 	rows := readRows(t, filepath.Join(tracesDir(), "reference-miss-ratios.csv"))
 	files := []string{"adaptsize-cdn.txt.xz", "cloudphysics-io.oracleGeneral.bin", "multi2.lirs.gz", "sprite.lirs.gz", "web07.be32.xz"}
-	if full() {
+	switch {
+	case raceDetector && !full():
+		files = []string{"multi2.lirs.gz"}
+	case full():
 		files = append(files, "loop.lirs.gz", "mooncake-conversation.jsonl", "oltp.arc.gz", "p3.arc.gz", "orm-busy.be32.xz", "scarab-recs.be64.xz")
 	}
 	for _, file := range files {
@@ -164,7 +168,11 @@ func changingSizes(r row) float64 {
 // bytes.
 func TestByteCapacitiesOfTheReferenceSimulator(t *testing.T) {
 	rows := readRows(t, filepath.Join(tracesDir(), "reference-byte-mode.csv"))
-	for _, file := range []string{"adaptsize-cdn.txt.xz", "cloudphysics-io.oracleGeneral.bin"} {
+	files := []string{"adaptsize-cdn.txt.xz", "cloudphysics-io.oracleGeneral.bin"}
+	if raceDetector && !full() {
+		files = files[:1]
+	}
+	for _, file := range files {
 		name, _, _ := strings.Cut(file, ".")
 		t.Run(name, func(t *testing.T) {
 			var mine []row

@@ -22,6 +22,8 @@ func tracesDir(t *testing.T) string {
 	return dir
 }
 
+// TestCountsOfRealTraces reads all traces; under the race detector the long
+// ones only with PERFOPT_FULL=1.
 func TestCountsOfRealTraces(t *testing.T) {
 	dir := tracesDir(t)
 	for _, tt := range []struct {
@@ -44,10 +46,10 @@ func TestCountsOfRealTraces(t *testing.T) {
 		{"sprite.lirs.gz", LIRS, 133_996, 7_075, false, false},
 		{"web07.be32.xz", BE32, 76_118, 20_484, false, false},
 	} {
+		if raceDetector && tt.requests > 1_000_000 && os.Getenv("PERFOPT_FULL") == "" {
+			continue
+		}
 		t.Run(tt.file, func(t *testing.T) {
-			if testing.Short() && tt.requests > 1_000_000 {
-				t.Skip("long trace")
-			}
 			r, err := Open(filepath.Join(dir, tt.file), "auto")
 			if err != nil {
 				t.Fatal(err)

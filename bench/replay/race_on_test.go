@@ -1,0 +1,8 @@
+//go:build race
+
+package replay_test
+
+// raceDetector says that the race detector is on, under which decoding and
+// replaying are ten times slower: tests that have one goroutine take fewer
+// traces then.
+const raceDetector = true
