@@ -52,7 +52,6 @@ type L1Stats struct {
 	HostMakesRoom  bool   `json:"host_makes_room"` // the policy failed
 	PolicySwaps    uint64 `json:"policy_swaps"`
 	EvictionFaults uint64 `json:"eviction_faults"`
-	TTLFaults      uint64 `json:"ttl_faults"`
 }
 
 // LoadStats are about loads: origin requests of the proxy, calls of an
@@ -87,7 +86,6 @@ type PrefetchStats struct {
 	MaxShare    float64 `json:"max_share"`
 	Candidates  int     `json:"candidates"`
 	Proposed    int     `json:"proposed"`
-	Faults      uint64  `json:"faults"`
 }
 
 // PredictionStats say how good the built-in predictor's "asked again within
@@ -137,7 +135,7 @@ func cacheStats(s tiered.Stats, r linear.Report, p patterns.Report) CacheStats {
 		out.Prefetch = &PrefetchStats{
 			State: f.State, Policy: f.Policy, Issued: f.Issued, Useful: f.Useful, Wasted: f.Wasted, Failed: f.Failed,
 			Outstanding: f.Outstanding, Accuracy: finite(f.Accuracy), MinAccuracy: f.MinAccuracy, Share: finite(f.Share),
-			MaxShare: f.MaxShare, Candidates: f.Candidates, Proposed: f.Proposed, Faults: f.Faults,
+			MaxShare: f.MaxShare, Candidates: f.Candidates, Proposed: f.Proposed,
 		}
 	}
 	return out
@@ -151,7 +149,7 @@ func l1Stats(s cache.Stats) L1Stats {
 		Loads: LoadStats{
 			Count: s.Loads, Errors: s.LoadErrors, P50: millis(s.LoadP50), P95: millis(s.LoadP95), P99: millis(s.LoadP99),
 		},
-		Policy: s.Policy, HostMakesRoom: s.Sampler, PolicySwaps: s.EvictionSwaps, EvictionFaults: s.EvictionFaults, TTLFaults: s.TTLFaults,
+		Policy: s.Policy, HostMakesRoom: s.Sampler, PolicySwaps: s.EvictionSwaps, EvictionFaults: s.EvictionFaults,
 	}
 	if n := s.Loads + s.LoadErrors; n > 0 {
 		out.Loads.Mean = millis(s.LoadTime) / float64(n)

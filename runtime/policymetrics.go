@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"sync"
+
+	"github.com/perfopt/perfopt/hostabi/ref"
 )
 
 // maxPolicyMetrics bounds the metrics of one policy, as the ABI does.
@@ -17,8 +19,8 @@ type PolicyMetric struct {
 	Value  float64 `json:"value"`
 }
 
-// policyMetrics keeps the last value of each number that modules report. Safe
-// for concurrent use.
+// policyMetrics keeps the numbers that modules report: the last value of a
+// gauge, the sum of a counter. Safe for concurrent use.
 type policyMetrics struct {
 	mu sync.Mutex
 	// guards the field below; by seat, which holds one policy at a time
@@ -26,27 +28,52 @@ type policyMetrics struct {
 }
 
 type seatMetrics struct {
+	loaded *ref.Loaded // whose numbers they are
 	policy string
 	values map[string]float64
 }
 
 func newPolicyMetrics() *policyMetrics { return &policyMetrics{seats: map[string]*seatMetrics{}} }
 
-// sink returns where a policy in a seat reports. The numbers of the seat's
-// former policy are forgotten with its first report.
-func (m *policyMetrics) sink(seat, policy string) func(name string, v float64) {
+// sink returns where the instances of a policy in a seat report. Counters
+// report what they grow by, and go on over a change of instance.
+func (m *policyMetrics) sink(seat string, loaded *ref.Loaded) func(name string, v float64) {
+	counters := map[string]bool{}
+	if manifest, ok := loaded.Manifest(); ok {
+		for _, x := range manifest.Metrics {
+			counters[x.Name] = x.Type == "counter"
+		}
+	}
 	return func(name string, v float64) {
 		m.mu.Lock()
 		defer m.mu.Unlock()
-		s := m.seats[seat]
-		if s == nil || s.policy != policy {
-			s = &seatMetrics{policy: policy, values: map[string]float64{}}
-			m.seats[seat] = s
+		s := m.of(seat, loaded)
+		former, known := s.values[name]
+		if !known && len(s.values) >= maxPolicyMetrics {
+			return
 		}
-		if _, known := s.values[name]; known || len(s.values) < maxPolicyMetrics {
-			s.values[name] = v
+		if counters[name] {
+			v += former
 		}
+		s.values[name] = v
 	}
+}
+
+// seated forgets what the seat's former policy reported.
+func (m *policyMetrics) seated(seat string, loaded *ref.Loaded) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.of(seat, loaded)
+}
+
+// of returns the numbers of a seat's policy; mu is held.
+func (m *policyMetrics) of(seat string, loaded *ref.Loaded) *seatMetrics {
+	s := m.seats[seat]
+	if s == nil || s.loaded != loaded {
+		s = &seatMetrics{loaded: loaded, policy: loaded.Info().Name, values: map[string]float64{}}
+		m.seats[seat] = s
+	}
+	return s
 }
 
 // list returns all numbers, sorted.
