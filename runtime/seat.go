@@ -23,18 +23,29 @@ import (
 // guard into their owner, replaces an instance after a fault, and hands the
 // seat to the last good policy when one is put in quarantine.
 //
-// Locks: mu is held over a whole exchange, so that exchanges are in order; the
-// guard's callbacks therefore only start a goroutine.
+// Locks: turn, then mu. An exchange holds turn from opening the policy, which
+// may take a second, to the end; the guard's callbacks therefore only start a
+// goroutine. mu is held for moments only, so that a seat can always be
+// described.
 type seat struct {
 	name  policies.Seat
 	kind  policies.Kind
 	rt    *Runtime
 	owner owner
 
+	turn sync.Mutex
+
 	mu sync.Mutex
-	// guards the fields below
+	// guards the fields below; written with turn held
 	held   *held
 	closed bool
+}
+
+// holds returns what the seat holds; nil before the first exchange.
+func (s *seat) holds() (h *held, closed bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.held, s.closed
 }
 
 // owner adopts an instance of a policy of one kind. It wraps the instance in a
@@ -68,16 +79,22 @@ type change struct {
 	restore  bool // a restart: the journal has the entry already
 }
 
-// use puts a policy in the seat. On any error the seat is as before.
+// errNotKept is returned where the policy sits in its seat, but the state
+// folder could not take it, so that the next start will not know of it.
+var errNotKept = errors.New("the policy is seated, but not kept for the next start")
+
+// use puts a policy in the seat. On any error but [errNotKept] the seat is as
+// before.
 func (s *seat) use(ctx context.Context, c change) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.turn.Lock()
+	defer s.turn.Unlock()
 	return s.exchange(ctx, c)
 }
 
-// exchange is use with mu held.
+// exchange is use with turn held.
 func (s *seat) exchange(ctx context.Context, c change) error {
-	if s.closed {
+	former, closed := s.holds()
+	if closed {
 		return errClosed
 	}
 	loaded, err := s.open(ctx, c)
@@ -88,12 +105,11 @@ func (s *seat) exchange(ctx context.Context, c change) error {
 	if err := s.owner.adopt(ctx, loaded, s.env(loaded), health); err != nil {
 		return errors.Join(fmt.Errorf("seat %s: %w", s.name, err), loaded.Close())
 	}
-	entry, err := s.record(c, loaded)
-	if err != nil {
-		s.rt.log.Error("a change of a seat could not be kept for the next start", "seat", s.name, "error", err)
-	}
-	former := s.held
-	s.held = &held{loaded: loaded, spec: c.spec, entry: entry, health: health}
+	entry, notKept := s.record(c, loaded)
+	now := &held{loaded: loaded, spec: c.spec, entry: entry, health: health}
+	s.mu.Lock()
+	s.held = now
+	s.mu.Unlock()
 	s.rt.policyMetrics.seated(string(s.name), loaded)
 	if former != nil {
 		if err := former.loaded.Close(); err != nil {
@@ -105,7 +121,11 @@ func (s *seat) exchange(ctx context.Context, c change) error {
 		level = hclog.Debug // the start lists what sits where
 	}
 	s.rt.log.Log(level, "policy seated", "seat", s.name, "policy", entry.Name, "use", entry.Use, "source", entry.Source, "why", entry.Why)
-	s.rt.events.publish("policy", s.describeHeld(s.held))
+	s.rt.events.publish("policy", s.describeHeld(now))
+	if notKept != nil {
+		s.rt.log.Error("a change of a seat could not be kept for the next start", "seat", s.name, "error", notKept)
+		return fmt.Errorf("seat %s: %w: %w", s.name, errNotKept, notKept)
+	}
 	return nil
 }
 
@@ -192,12 +212,12 @@ func (s *seat) record(c change, loaded *ref.Loaded) (journal.Entry, error) {
 // replaceInstance puts a fresh instance of the policy in place of one that
 // committed a fault.
 func (s *seat) replaceInstance(ctx context.Context, f *policies.Fault) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	h := s.held
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	h, closed := s.holds()
 	s.rt.log.Warn("policy fault: the built-in decided", "seat", s.name, "policy", f.Policy, "reason", f.Reason, "detail", f.Detail)
 	s.rt.events.publish("fault", map[string]string{"seat": string(s.name), "policy": f.Policy, "reason": string(f.Reason), "detail": f.Detail})
-	if s.closed || h == nil || h.health.Quarantined() || h.entry.Name != f.Policy {
+	if closed || h == nil || h.health.Quarantined() || h.entry.Name != f.Policy {
 		return
 	}
 	if err := s.owner.adopt(ctx, h.loaded, s.env(h.loaded), h.health); err != nil {
@@ -207,32 +227,33 @@ func (s *seat) replaceInstance(ctx context.Context, f *policies.Fault) {
 
 // quarantine hands the seat to what it held before, else to the built-in.
 func (s *seat) quarantine(ctx context.Context, why string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed || s.held == nil || !s.held.health.Quarantined() {
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	h, closed := s.holds()
+	if closed || h == nil || !h.health.Quarantined() {
 		return
 	}
-	bad := s.held.entry
+	bad := h.entry
 	s.rt.log.Error("policy in quarantine", "seat", s.name, "policy", bad.Name, "digest", bad.Digest, "why", why)
 	c := change{source: journal.SourceQuarantine, why: bad.Name + ": " + why, bad: true}
 	if before, ok := s.rt.journal.Before(string(s.name)); ok {
 		c.spec, c.restores = specOf(before), before.ID
 		err := s.exchange(ctx, c)
-		if err == nil {
+		if err == nil || errors.Is(err, errNotKept) {
 			return
 		}
 		s.rt.log.Error("the policy before it cannot be opened", "seat", s.name, "use", before.Use, "error", err)
 	}
 	c.spec, c.restores = config.Policy{Use: "builtin:linear"}, 0
-	if err := s.exchange(ctx, c); err != nil {
+	if err := s.exchange(ctx, c); err != nil && !errors.Is(err, errNotKept) {
 		s.rt.log.Error("the built-in policy cannot be seated", "seat", s.name, "error", err)
 	}
 }
 
 // rollback returns the seat to what it held before.
 func (s *seat) rollback(ctx context.Context, who string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.turn.Lock()
+	defer s.turn.Unlock()
 	before, ok := s.rt.journal.Before(string(s.name))
 	if !ok {
 		return fmt.Errorf("seat %s held nothing else before: there is nothing to roll back to", s.name)
@@ -244,7 +265,8 @@ func (s *seat) rollback(ctx context.Context, who string) error {
 }
 
 // restore is the first exchange of a seat: what it held when the process
-// ended, unless policies.toml says something else since.
+// ended, unless policies.toml says something else since. A state folder that
+// cannot be written is told and is no reason not to serve.
 func (s *seat) restore(ctx context.Context) error {
 	spec := s.rt.fileSpec(s.name)
 	if last, ok := s.rt.journal.Current(string(s.name)); ok && last.Source != journal.SourceFile && last.FileText == fileText(spec) {
@@ -254,19 +276,25 @@ func (s *seat) restore(ctx context.Context) error {
 		}
 		s.rt.log.Error("what the seat held cannot be opened, policies.toml decides", "seat", s.name, "use", last.Use, "error", err)
 	}
-	return s.use(ctx, change{spec: spec, source: journal.SourceFile})
+	err := s.use(ctx, change{spec: spec, source: journal.SourceFile})
+	if errors.Is(err, errNotKept) {
+		return nil
+	}
+	return err
 }
 
 func (s *seat) close() error {
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	h, closed := s.holds()
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed || s.held == nil {
-		s.closed = true
+	s.closed = true
+	s.mu.Unlock()
+	if closed || h == nil {
 		return nil
 	}
-	s.closed = true
 	s.owner.release()
-	return s.held.loaded.Close()
+	return h.loaded.Close()
 }
 
 // specOf returns what opens the policy of an entry again.

@@ -3,12 +3,16 @@ package perfopt
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"github.com/perfopt/perfopt/hostabi/ref"
+	"github.com/perfopt/perfopt/policies/guard"
 )
 
 const (
@@ -259,4 +263,58 @@ func TestDecisionsShowInputs(t *testing.T) {
 		}
 		return true
 	})
+}
+
+// slowOwner lets a test hold an exchange in the middle.
+type slowOwner struct {
+	owner
+	entered, leave chan struct{}
+}
+
+func (o slowOwner) adopt(ctx context.Context, l *ref.Loaded, env ref.Env, h *guard.Health) error {
+	close(o.entered)
+	<-o.leave
+	return o.owner.adopt(ctx, l, env, h)
+}
+
+func TestSeatIsDescribedDuringAnExchange(t *testing.T) {
+	s := start(t, "")
+	seat := mustSeat(s, "ttl")
+	slow := slowOwner{seat.owner, make(chan struct{}), make(chan struct{})}
+	seat.owner = slow
+	done := make(chan error, 1)
+	go func() { done <- s.rt.Swap(context.Background(), "ttl", "builtin:fixed") }()
+	<-slow.entered
+	if got := s.seatStats("ttl").Name; got != "linear" {
+		t.Errorf("during the exchange the seat holds %s", got)
+	}
+	close(slow.leave)
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	seat.owner = slow.owner
+	if got := s.seatStats("ttl").Name; got != "fixed" {
+		t.Errorf("after the exchange the seat holds %s", got)
+	}
+}
+
+func TestPushThatCannotBeKeptSaysSo(t *testing.T) {
+	s := start(t, "")
+	file := s.dir + "/journal.jsonl"
+	if err := errors.Join(os.Remove(file), os.Mkdir(file, 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	got := s.admin("PUT", "/v1/policies/ttl", `{"use":"builtin:fixed"}`, "Content-Type", "application/json")
+	if got.status == 200 || !strings.Contains(got.body, "not kept for the next start") {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+	if name := s.seatStats("ttl").Name; name != "fixed" {
+		t.Errorf("the seat holds %s", name)
+	}
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.rt.Swap(t.Context(), "ttl", "builtin:linear"); err != nil {
+		t.Errorf("once the folder can be written again: %v", err)
+	}
 }

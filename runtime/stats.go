@@ -88,13 +88,11 @@ type SeatStats struct {
 }
 
 func (s *seat) describe() SeatStats {
-	s.mu.Lock()
-	h := s.held
-	s.mu.Unlock()
+	h, _ := s.holds()
 	return s.describeHeld(h)
 }
 
-// describeHeld is describe for who holds mu.
+// describeHeld describes the seat with what it holds or held.
 func (s *seat) describeHeld(h *held) SeatStats {
 	d := SeatStats{Seat: string(s.name), Kind: string(s.kind), State: StateActive, FaultsBy: map[string]uint64{}}
 	if h == nil {
@@ -123,9 +121,7 @@ func (s *seat) describeHeld(h *held) SeatStats {
 }
 
 func (s *seat) decisions() []guard.Decision {
-	s.mu.Lock()
-	h := s.held
-	s.mu.Unlock()
+	h, _ := s.holds()
 	if h == nil {
 		return nil
 	}
