@@ -24,7 +24,7 @@ const (
 	level = 0.95
 )
 
-// DefaultMargin is the relative change of the misses that does not matter.
+// DefaultMargin is the margin to offer where nobody says one: 1 % of the misses.
 const DefaultMargin = 0.01
 
 // CompareOptions say which two policies to compare on what.

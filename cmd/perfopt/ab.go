@@ -31,7 +31,7 @@ func abReplayCommand(ctx context.Context, e *env, args []string) int {
 	shared.add(fs)
 	a := fs.String("a", "", "policy reference (`P`) of the control")
 	b := fs.String("b", "", "policy reference (`P`) of the candidate")
-	marginText := fs.String("margin", "1%", "relative change of the misses that does not matter (`M`)")
+	marginText := fs.String("margin", fmt.Sprintf("%g%%", 100*replay.DefaultMargin), "relative change of the misses that does not matter (`M`)")
 	if _, code, ok := fs.parse(args, 0, 0); !ok {
 		return code
 	}
