@@ -56,8 +56,8 @@ type purgeList struct {
 
 // PurgePrefix voids every entry whose key's text begins with prefix, in both tiers,
 // at the cost of noting it: nothing is walked, entries leave as they are met or
-// replaced. "" voids all. Other processes notice within [purgeInterval]. ctx is
-// not waited on. Errors: [ErrNoKeyText].
+// replaced. "" voids all. Other processes notice within five seconds. ctx is not
+// waited on. Errors: [ErrNoKeyText].
 func (c *Cache[K, V]) PurgePrefix(_ context.Context, prefix string) error {
 	if prefix != "" && c.o.KeyString == nil {
 		return ErrNoKeyText

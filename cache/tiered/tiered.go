@@ -21,10 +21,11 @@
 // error of all its waiters; an answer marked NoStore reaches one caller only.
 //
 // This package must not know HTTP, which policy sits where, or how L2 is
-// reached. It calls no policy, loader, codec or listener under a lock.
+// reached. It calls no loader, codec or listener under a lock; the prefetch
+// policy is called under one that nobody waits for but [Cache.UsePrefetch].
 //
 // Caveats. An entry that other processes changed in L2 is not noticed while it
-// is fresh in L1; purges are noticed within [purgeInterval]. Values are shared
+// is fresh in L1; purges are noticed within five seconds. Values are shared
 // between callers. Between overlapping writes of one key the last may be
 // dropped from both tiers, never split between them.
 package tiered
