@@ -65,9 +65,15 @@ func command(t *testing.T, name string, args ...string) *exec.Cmd {
 
 func (s *server) url() string { return fmt.Sprintf("redis://127.0.0.1:%d/0", s.port) }
 
-func (s *server) open() *Redis {
+// patience is the timeout of tests that are not about timeouts: a busy machine
+// must not fail them.
+const patience = 10 * time.Second
+
+func (s *server) open() *Redis { return s.openWithin(patience) }
+
+func (s *server) openWithin(timeout time.Duration) *Redis {
 	s.t.Helper()
-	r, err := OpenRedis(s.url(), RedisOptions{})
+	r, err := OpenRedis(s.url(), RedisOptions{Timeout: timeout})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -107,6 +113,9 @@ func eventually(t *testing.T, what string, holds func() bool) {
 func newTestTier(t *testing.T, store Store, o TierOptions) *Tier {
 	t.Helper()
 	o.Store = store
+	if o.Timeout == 0 {
+		o.Timeout = patience
+	}
 	tier := NewTier(o)
 	t.Cleanup(func() { tier.Close() })
 	return tier

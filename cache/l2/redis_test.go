@@ -66,7 +66,7 @@ func TestRedisStores(t *testing.T) {
 // openCluster starts a cluster of one node.
 func openCluster(t *testing.T) *Redis {
 	s := startServer(t, "--cluster-enabled", "yes")
-	r, err := OpenRedis(fmt.Sprintf("redis+cluster://127.0.0.1:%d", s.port), RedisOptions{})
+	r, err := OpenRedis(fmt.Sprintf("redis+cluster://127.0.0.1:%d", s.port), RedisOptions{Timeout: patience})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +102,7 @@ func openSentinel(t *testing.T) *Redis {
 		sentinel.Process.Kill()
 		sentinel.Wait()
 	})
-	r, err := OpenRedis(fmt.Sprintf("redis+sentinel://127.0.0.1:%d/main/0", port), RedisOptions{})
+	r, err := OpenRedis(fmt.Sprintf("redis+sentinel://127.0.0.1:%d/main/0", port), RedisOptions{Timeout: patience})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,7 +141,7 @@ func openTLS(t *testing.T) *Redis {
 	startServer(t, "--tls-port", strconv.Itoa(port), "--tls-cert-file", certFile, "--tls-key-file", keyFile, "--tls-auth-clients", "no")
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(certificate)
-	r, err := OpenRedis(fmt.Sprintf("rediss://127.0.0.1:%d", port), RedisOptions{TLS: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}})
+	r, err := OpenRedis(fmt.Sprintf("rediss://127.0.0.1:%d", port), RedisOptions{Timeout: patience, TLS: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,16 +150,18 @@ func openTLS(t *testing.T) *Redis {
 
 func TestRedisForeignValues(t *testing.T) {
 	s := startServer(t)
-	r, err := OpenRedis(s.url(), RedisOptions{MaxValue: 1000})
+	r, err := OpenRedis(s.url(), RedisOptions{MaxValue: 1000, Timeout: patience})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer r.Close()
 	ctx := t.Context()
 	r.client.LPush(ctx, "list", "a")
-	r.client.Set(ctx, "largest", make([]byte, 1000), 0)
-	r.client.Set(ctx, "large", make([]byte, 1001), 0)
-	r.client.Set(ctx, "huge", make([]byte, 10<<20), 0)
+	for key, size := range map[string]int64{"largest": 1000, "large": 1001, "huge": 10 << 20} {
+		if err := r.client.SetRange(ctx, key, size-1, "x").Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for key, want := range map[string]error{"list": ErrForeign, "largest": nil, "large": ErrForeign, "huge": ErrForeign} {
 		if _, err := r.Get(ctx, key); !errors.Is(err, want) {
 			t.Errorf("%s: error %v, want %v", key, err, want)

@@ -19,7 +19,7 @@ import (
 func overRedis(t *testing.T, s *server, change func(*Options[string, string])) *Cache[string, string] {
 	t.Helper()
 	c := newCache(t, func(o *Options[string, string]) {
-		o.L2 = s.store()
+		o.L2, o.L2Timeout = s.store(), patience
 		if change != nil {
 			change(o)
 		}
@@ -130,7 +130,7 @@ func TestStaleEntryOfL2IsValidated(t *testing.T) {
 func TestWrongEntriesOfL2AreMisses(t *testing.T) {
 	s := startServer(t)
 	numbers := func() *Cache[string, int] {
-		c, err := New(Options[string, int]{Name: "n", L1: cache.Options[string, int]{Capacity: 10}, L2: s.store(), Codec: JSON[int]()})
+		c, err := New(Options[string, int]{Name: "n", L1: cache.Options[string, int]{Capacity: 10}, L2: s.store(), L2Timeout: patience, Codec: JSON[int]()})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -191,7 +191,12 @@ func TestOutage(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := startServer(t)
 			roomy := func(o *Options[string, string]) { o.L1.Capacity = 10_000 }
-			a, b := overRedis(t, s, roomy), overRedis(t, s, roomy)
+			a := overRedis(t, s, func(o *Options[string, string]) {
+				roomy(o)
+				o.L2.Close()
+				o.L2, o.L2Timeout = s.storeWithin(l2.DefaultTimeout), l2.DefaultTimeout
+			})
+			b := overRedis(t, s, roomy)
 			a.Set("warm", "warm")
 			a.Set("deleted", "old")
 			a.Set("written", "old")
@@ -408,6 +413,13 @@ func (f *ailing) Get(ctx context.Context, key string) ([]byte, error) {
 	return f.Store.Get(ctx, key)
 }
 
+func (f *ailing) Set(ctx context.Context, items ...l2.Item) error {
+	if f.down.Load() {
+		return errAiling
+	}
+	return f.Store.Set(ctx, items...)
+}
+
 func (f *ailing) Ping(ctx context.Context) error {
 	if f.down.Load() {
 		return errAiling
@@ -428,7 +440,7 @@ func TestPurgesAreKnownBeforeL2IsRead(t *testing.T) {
 	}
 	store := &ailing{Store: s.store(), key: purgeKey}
 	purge("at the start")
-	b := newCache(t, func(o *Options[string, string]) { o.L2 = store })
+	b := newCache(t, func(o *Options[string, string]) { o.L2, o.L2Timeout = store, patience })
 	unread := func(key string) {
 		t.Helper()
 		for range 10 {
@@ -453,7 +465,7 @@ func TestPurgesAreKnownBeforeL2IsRead(t *testing.T) {
 		mustFetch(t, b, fmt.Sprint(i), constant("v"))
 	}
 	if st := b.l2.State(); st == l2.StateClosed {
-		t.Fatal("the breaker has not opened")
+		t.Fatalf("the breaker has not opened: %+v", b.l2.Stats())
 	}
 	purge("after an outage")
 	store.healthy.Store(false)

@@ -101,9 +101,15 @@ func (s *server) start() {
 	eventually(s.t, "redis-server answers", func() bool { return r.Ping(s.t.Context()) == nil })
 }
 
-func (s *server) store() *l2.Redis {
+// patience is the timeout of tests that are not about timeouts: a busy machine
+// must not fail them.
+const patience = 10 * time.Second
+
+func (s *server) store() *l2.Redis { return s.storeWithin(patience) }
+
+func (s *server) storeWithin(timeout time.Duration) *l2.Redis {
 	s.t.Helper()
-	r, err := l2.OpenRedis(fmt.Sprintf("redis://127.0.0.1:%d", s.port), l2.RedisOptions{})
+	r, err := l2.OpenRedis(fmt.Sprintf("redis://127.0.0.1:%d", s.port), l2.RedisOptions{Timeout: timeout})
 	if err != nil {
 		s.t.Fatal(err)
 	}
