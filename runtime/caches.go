@@ -46,6 +46,7 @@ type cacheParts[K comparable, V any] struct {
 	keyString func(K) string
 	parseKey  func(string) (K, error)
 	codec     tiered.Codec[V]
+	identity  func(V) uint64
 	load      tiered.Loader[K, V] // without a client: prefetch
 	// loadTimeout ends a load; 0: origin.timeout; negative: never.
 	loadTimeout time.Duration
@@ -64,7 +65,9 @@ func openCache[K comparable, V any](rt *Runtime, name string, parts cacheParts[K
 	own := cfg.Resolved(name)
 	var store l2.Store
 	if cfg.Cache.L2.URL != "" {
-		redis, err := l2.OpenRedis(cfg.Cache.L2.URL, l2.RedisOptions{Timeout: cfg.Cache.L2.Timeout.Std()})
+		redis, err := l2.OpenRedis(cfg.Cache.L2.URL, l2.RedisOptions{
+			Timeout: cfg.Cache.L2.Timeout.Std(), MaxValue: int(cfg.Cache.L2.MaxValue),
+		})
 		if err != nil {
 			return nil, fmt.Errorf("cache.l2.url: %w", err)
 		}
@@ -74,14 +77,14 @@ func openCache[K comparable, V any](rt *Runtime, name string, parts cacheParts[K
 	c, err := tiered.New(tiered.Options[K, V]{
 		Name: name,
 		L1: cache.Options[K, V]{
-			Capacity: own.Capacity.Bytes(), MaxEntries: own.MaxEntries, Weigher: parts.weigher, Salt: rt.seed, Now: rt.now,
+			Capacity: own.Capacity.Bytes(), MaxEntries: own.MaxEntries, Weigher: parts.weigher, Salt: rt.seed,
 			OnBatch: watch.observe,
 			OnPolicyFault: func(err error) {
 				rt.log.Warn("eviction policy failed, the host makes room until it is replaced", "cache", name, "error", err)
 			},
 		},
 		L2: store, L2Timeout: cfg.Cache.L2.Timeout.Std(), L2MaxValue: int(cfg.Cache.L2.MaxValue), L2Prefix: cfg.Cache.L2.Prefix + name + ":",
-		KeyString: parts.keyString, ParseKey: parts.parseKey, Codec: parts.codec,
+		KeyString: parts.keyString, ParseKey: parts.parseKey, Codec: parts.codec, Identity: parts.identity,
 		TTL: own.TTLDefault.Std(), MinTTL: own.TTLMin.Std(), MaxTTL: own.TTLMax.Std(), LoadTimeout: cmp.Or(parts.loadTimeout, cfg.Origin.Timeout.Std()),
 		Prefetch: tiered.PrefetchOptions[K, V]{
 			Enabled: cfg.Prefetch.Enabled && parts.load != nil, Load: parts.load, Tick: cfg.Prefetch.Tick.Std(),

@@ -40,7 +40,7 @@ func (rt *Runtime) buildFront(cfg Config) error {
 	f.stores = map[string]proxy.Store{}
 	for _, name := range frontCaches(cfg) {
 		c, err := openCache(rt, name, cacheParts[string, *proxy.Response]{
-			weigher: proxy.Weigh, codec: proxy.Codec{MaxBody: cfg.Proxy.MaxBody.Bytes()}, load: load,
+			weigher: proxy.Weigh, codec: proxy.Codec{MaxBody: cfg.Proxy.MaxBody.Bytes()}, identity: proxy.Identity, load: load,
 			loadTimeout: -1, // the proxy bounds its own requests, by route
 		})
 		if err != nil {

@@ -76,6 +76,10 @@ type Options[K comparable, V any] struct {
 	// Codec turns values into bytes. Needed with L2; without it, it tells
 	// whether a reload found the value changed.
 	Codec Codec[V]
+	// Identity is what of a value counts as its content when a reload is
+	// compared with what was there, for values that carry more than that, such
+	// as the time they were received. Default: a hash of the encoding.
+	Identity func(V) uint64
 	// CodecID is 1..254 and stands in every envelope; entries of another one
 	// are not read. Default: one for each codec of this package, 1 for others.
 	CodecID uint8

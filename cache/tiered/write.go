@@ -124,10 +124,14 @@ func (c *Cache[K, V]) settle(key K, l timed[V], prior *held[V]) settled[V] {
 			h.encoded, h.digest = b, digestOf(b)
 		}
 	}
+	if c.o.Identity != nil {
+		h.digest = max(c.o.Identity(h.value), 1)
+	}
 	switch {
 	case prior == nil:
 	case l.NotModified || (h.digest != 0 && h.digest == prior.digest):
 		h.unchanged++
+	case h.digest == 0 || prior.digest == 0: // there is nothing to compare
 	default:
 		h.changed++
 	}

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/cespare/xxhash/v2"
 )
 
 // Response is a stored answer: immutable, and serialised once, so that a hit
@@ -63,6 +65,18 @@ func Weigh(key string, r *Response) uint32 {
 		}
 	}
 	return uint32(min(n, 1<<32-1))
+}
+
+// Identity returns a hash of what an answer says, whenever it was received: its
+// status, validator, type and content.
+func Identity(r *Response) uint64 {
+	if r == nil || r.marker != nil {
+		return 0
+	}
+	h := xxhash.New()
+	_, _ = h.WriteString(strconv.Itoa(r.status) + "\x00" + r.etag + "\x00" + r.get("Content-Type") + "\x00") // a hash never fails
+	_, _ = h.Write(r.body)
+	return h.Sum64()
 }
 
 // Status returns the status code.
