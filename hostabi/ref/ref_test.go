@@ -151,7 +151,7 @@ func TestRefusalsSayWhatWasWanted(t *testing.T) {
 	}{
 		"scheme":         {"eviction", "lru", ref.OpenOptions{}, []string{`"builtin:NAME"`, "path that ends in .wasm"}},
 		"builtin":        {"eviction", "builtin:nothing", ref.OpenOptions{}, []string{"nothing", "lru"}},
-		"shipped":        {"eviction", "shipped:nothing", ref.OpenOptions{}, []string{"there are lru-c"}},
+		"shipped":        {"eviction", "shipped:nothing", ref.OpenOptions{}, []string{"lru-c"}},
 		"file":           {"eviction", "no/such/file.wasm", ref.OpenOptions{}, []string{"no such file"}},
 		"digest":         {"eviction", "sha256:12", ref.OpenOptions{}, []string{"64 hexadecimal digits"}},
 		"not kept":       {"eviction", "sha256:" + strings.Repeat("1", 64), ref.OpenOptions{}, []string{"no such module"}},

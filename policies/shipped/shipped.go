@@ -2,8 +2,9 @@
 // their built modules, small and embedded, and their digests. A reference
 // "shipped:NAME" means one of them.
 //
-// The sources are in policies/src; policies/src/c/build.sh rebuilds the modules
-// in C and their digests. [Names] lists what there is, [Module] returns one.
+// The sources are in policies/src; policies/src/build.sh rebuilds the modules,
+// their digests and TOOLCHAINS, the versions that built them. [Names] lists what
+// there is, [Module] returns one.
 //
 // This package must not know how a module is run or where it is seated. It
 // imports the standard library only.

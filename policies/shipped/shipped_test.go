@@ -38,7 +38,7 @@ func TestDigestsAreThoseOfTheModules(t *testing.T) {
 
 func TestUnknownNameListsTheKnown(t *testing.T) {
 	_, _, err := shipped.Module("nothing")
-	want := `unknown shipped policy "nothing": there are lru-c`
+	want := `unknown shipped policy "nothing": there are gradient-c, lru-c, s3fifo-c`
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
