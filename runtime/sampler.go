@@ -43,7 +43,7 @@ type sampler struct {
 	mu sync.Mutex
 	// guards the fields below
 	series []Point
-	counts map[string][]count // per cache, of the points of the last minute
+	counts map[string][]count // per cache, of the points of the last minute and the one before
 	last   totals
 }
 
@@ -122,7 +122,10 @@ func (s *sampler) sample(now time.Time) {
 		s.series = s.series[1:]
 	}
 	for name, c := range caches {
-		if s.counts[name] = append(s.counts[name], c); len(s.counts[name]) > recentPoints {
+		if s.counts[name] == nil {
+			s.counts[name] = []count{{}} // a cache begins with nothing
+		}
+		if s.counts[name] = append(s.counts[name], c); len(s.counts[name]) > recentPoints+1 {
 			s.counts[name] = s.counts[name][1:]
 		}
 	}

@@ -20,7 +20,7 @@ const number = (v) => {
   if (a >= 1e4) return (v / 1e3).toFixed(1) + " k";
   if (a >= 100 || Number.isInteger(v)) return v.toFixed(0);
   if (a >= 1) return v.toFixed(1);
-  return v === 0 ? "0" : v.toPrecision(2);
+  return v === 0 ? "0" : a < 0.01 ? "< 0.01" : v.toPrecision(2);
 };
 const percent = (v) => (isFinite(v) ? (100 * v).toFixed(1) + " %" : "–");
 const signed = (v) => (v > 0 ? "+" : "") + percent(v);
@@ -28,7 +28,7 @@ const bytes = (v) => {
   for (const [unit, size] of [["GiB", 2 ** 30], ["MiB", 2 ** 20], ["KiB", 1024]]) if (v >= size) return (v / size).toFixed(1) + " " + unit;
   return v + " B";
 };
-const millis = (v) => (v >= 1000 ? (v / 1000).toFixed(2) + " s" : v >= 1 ? v.toFixed(1) + " ms" : v > 0 ? (1000 * v).toFixed(0) + " µs" : "–");
+const millis = (v) => (v >= 1000 ? (v / 1000).toFixed(2) + " s" : v >= 1 ? v.toFixed(1) + " ms" : v >= 1e-3 ? (1000 * v).toFixed(0) + " µs" : v > 0 ? (1e6 * v).toFixed(0) + " ns" : "–");
 const nanos = (v) => millis(v / 1e6);
 const ago = (when) => {
   const s = Math.max(0, (Date.now() - new Date(when)) / 1000);
@@ -41,12 +41,12 @@ function svg(name, attributes) {
   return e;
 }
 
-// lines draws series of equal length over time; top is the least upper end of
-// the scale.
+// lines draws series of equal length over time, with a gap where a value is
+// missing; top is the least upper end of the scale.
 function lines(chart, series, top, format) {
   const width = chart.clientWidth || 340, height = chart.clientHeight || 144;
   const left = 44, bottom = 16, w = width - left - 4, h = height - bottom - 6;
-  const highest = Math.max(top, ...series.flat().filter(isFinite));
+  const highest = Math.max(top, ...series.flat().filter((v) => v !== null && isFinite(v)));
   const max = niceTop(highest);
   const x = (i, n) => left + (n < 2 ? w : (i * w) / (n - 1)), y = (v) => 6 + h - (h * Math.min(v, max)) / max;
   const parts = [];
@@ -58,9 +58,13 @@ function lines(chart, series, top, format) {
   }
   series.forEach((values, s) => {
     if (values.length === 0) return;
-    const path = values.map((v, i) => (i ? "L" : "M") + x(i, values.length).toFixed(1) + " " + y(v || 0).toFixed(1)).join("");
-    if (s === 0 && series.length === 1) parts.push(svg("path", { class: "area", d: path + `L${x(values.length - 1, values.length)} ${y(0)}L${x(0, values.length)} ${y(0)}Z` }));
-    parts.push(svg("path", { class: "s" + (s + 1), d: path }));
+    for (const run of runs(values)) {
+      const at = run.map(([i, v]) => x(i, values.length).toFixed(1) + " " + y(v).toFixed(1));
+      if (at.length === 1) at.push(at[0]); // a point alone shows as a dot
+      const path = "M" + at.join("L"), first = x(run[0][0], values.length), last = x(run.at(-1)[0], values.length);
+      if (series.length === 1) parts.push(svg("path", { class: "area", d: path + `L${last} ${y(0)}L${first} ${y(0)}Z` }));
+      parts.push(svg("path", { class: "s" + (s + 1), d: path }));
+    }
   });
   const n = series[0].length;
   for (const [at, anchor, label] of [[left, "start", n > 1 ? "−" + n + " s" : ""], [left + w, "end", "now"]]) {
@@ -70,6 +74,21 @@ function lines(chart, series, top, format) {
   }
   chart.setAttribute("viewBox", `0 0 ${width} ${height}`);
   chart.replaceChildren(...parts);
+}
+
+// runs are the stretches of a series without missing values, as [index, value].
+function runs(values) {
+  const out = [];
+  let open = false;
+  values.forEach((v, i) => {
+    if (v === null || v === undefined) open = false;
+    else if (open) out.at(-1).push([i, v]);
+    else {
+      out.push([[i, v]]);
+      open = true;
+    }
+  });
+  return out;
 }
 
 function niceTop(v) {
@@ -137,14 +156,14 @@ function draw(s) {
     ["Hit ratio, last minute", cache ? percent(cache.recent_hit_ratio) : "–", ""],
     ["Latency p95", millis(last.p95_ms || 0), ""],
     ["In flight of limit", number(sched.in_flight), "of " + number(sched.limit)],
-    ["Origin requests a second", number(last.origin_per_second || 0), ""],
+    ["Of them to the origin", number(last.origin_per_second || 0), ""],
     ["Errors", percent(s.proxy ? s.proxy.error_rate : sched.error_rate), ""],
     ["Memory of cache", cache ? bytes(cache.l1.bytes) : "–", cache ? "of " + bytes(cache.l1.capacity_bytes) : ""],
   ];
   $("tiles").replaceChildren(...tiles.map(([name, v, of]) => element("div", { class: "tile" }, element("span", {}, name), element("b", {}, v), element("small", {}, of))));
   const of = (key) => series.map((p) => p[key]);
   $("n-hit").textContent = cache ? percent(cache.hit_ratio) + " since start" : "";
-  lines($("c-hit"), [of("hit_ratio")], 1, (v) => (100 * v).toFixed(0) + " %");
+  lines($("c-hit"), [series.map((p) => (p.requests_per_second > 0 ? p.hit_ratio : null))], 1, (v) => (100 * v).toFixed(0) + " %");
   lines($("c-latency"), [of("p50_ms"), of("p95_ms"), of("p99_ms")], 0.1, number);
   lines($("c-limit"), [of("limit"), of("in_flight"), of("queued")], 1, number);
   lines($("c-rate"), [of("requests_per_second"), of("origin_per_second")], 1, number);
@@ -165,7 +184,7 @@ function draw(s) {
     ["Throughput", number(sched.throughput_per_second) + " /s"], ["Rejected", number(sched.rejected_per_second) + " /s"],
     ["Target, baseline", millis(sched.target_ms) + ", " + millis(sched.baseline_ms)],
     ["Queue time p50, p99", millis(sched.queue_time.p50_ms) + ", " + millis(sched.queue_time.p99_ms)],
-    ["Queued by priority, mean", [q.critical, q.high, q.normal, q.low, q.background].map(number).join(" · ")],
+    ["Queued by priority", [q.critical, q.high, q.normal, q.low, q.background].map(number).join(" · ")],
     ["Tasks a CPU-second", number(sched.tasks_per_cpu_second)], ["Tasks/s a GiB", number(sched.tasks_per_gib)],
     ["CPU, memory", percent(sched.cpu) + ", " + percent(sched.memory)],
   ]);
@@ -192,7 +211,7 @@ function drawCache(s, cache) {
     ["Zipf exponent", number(p.zipf)], ["Asked for once", percent(p.one_hit_ratio)],
     ...(p.working_set || []).map((w) => ["Keys within " + (w.seconds < 3600 ? w.seconds / 60 + " min" : w.seconds / 3600 + " h"), number(w.keys)]),
     ["Marginal hits a MiB", number(p.marginal_hits_per_mib)],
-    ...(p.classes || []).map((c) => ["Keys " + c.name, number(c.keys)]),
+    ...["hot", "warm", "cold", "periodic", "scan"].flatMap((name) => (p.classes || []).filter((c) => c.name === name)).map((c) => ["Keys " + c.name, number(c.keys)]),
   ]);
   const f = cache.prediction;
   table("prediction", null, [
