@@ -105,27 +105,34 @@ func (c *Cache[K, V]) checkNamed(named []policies.Slot) error {
 }
 
 // evictNamed evicts what the policy named (already out of held) or the host
-// sampled, and returns how many were still there. The turn is held.
+// sampled, and returns how many were still there. A named slot may have another
+// holder by now, whose insert nobody has been shown: that one stays. The turn is
+// held.
 func (c *Cache[K, V]) evictNamed(named []policies.Slot, sampled bool) int {
 	evicted := 0
 	c.intake.Lock()
 	for _, slot := range named {
 		if c.arriving.has(slot) {
-			continue // it has left, and another has taken the slot, unseen by the policy
+			continue // the insert of another holder is in the log
 		}
 		s, number, e, pos := c.lockSlot(slot)
 		if s == nil {
 			continue // its removal is still queued
 		}
-		c.take(s, c.hasher.index(e.key), pos, e)
+		hash := c.hasher.index(e.key)
+		if c.hasher.public(e.key, hash) != c.features.KeyHash(slot) {
+			s.mu.Unlock()
+			continue // the insert of another holder is in the shard's queue
+		}
+		c.take(s, hash, pos, e)
 		s.counts.evicted++
 		if sampled {
 			s.counts.sampled++
 		}
 		if len(s.queue) == 0 && len(s.free) < cap(s.free) {
 			s.free = append(s.free, slot)
-		} else {
-			c.enqueue(s, number, record{event: policies.Event{Slot: slot, Op: opFree}})
+		} else { // if the queue has an insert of the same key under the same slot, this follows it
+			c.enqueue(s, number, record{event: policies.Event{Slot: slot, Op: policies.OpRemove}})
 		}
 		s.mu.Unlock()
 		evicted++

@@ -157,9 +157,6 @@ func (c *Cache[K, V]) gather() {
 			for i := range queue {
 				r := &queue[i]
 				switch r.event.Op {
-				case opFree:
-					freed = append(freed, r.event.Slot)
-					continue
 				case policies.OpRemove, policies.OpExpire:
 					freed = append(freed, r.event.Slot)
 				case policies.OpInsert:
@@ -201,7 +198,8 @@ func (c *Cache[K, V]) readHits() {
 }
 
 // deliver adds an event to the batch unless it is about a slot that is not
-// held (a victim's late update). The turn is held.
+// held: a victim's late update, or the removal that follows its eviction only to
+// free the slot. The turn is held.
 func (c *Cache[K, V]) deliver(e policies.Event, in policies.Insert) {
 	m := &c.m
 	if !m.held.accept(e) {
@@ -272,10 +270,8 @@ func (c *Cache[K, V]) settle(s *shard[K, V]) {
 	}
 	freed := c.freed[:0]
 	for _, r := range s.queue {
-		if r.event.Op != opFree {
-			c.stage(r.event, r.row)
-		}
-		if r.event.Op == opFree || r.event.Op == policies.OpRemove || r.event.Op == policies.OpExpire {
+		c.stage(r.event, r.row)
+		if r.event.Op == policies.OpRemove || r.event.Op == policies.OpExpire {
 			freed = append(freed, r.event.Slot)
 		}
 	}

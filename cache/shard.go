@@ -25,10 +25,6 @@ const (
 	wideShards   = 16
 )
 
-// opFree is the operation of a record that no policy sees: an evicted entry has
-// left, its slot is to be freed.
-const opFree policies.Op = 200
-
 // record is a write on its way to maintenance.
 type record struct {
 	event policies.Event

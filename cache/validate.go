@@ -106,7 +106,7 @@ func (c *Cache[K, V]) validateFree(residents bitmap, used uint32, wrong func(str
 			note(s, "in a shard's stock")
 		}
 		for _, r := range c.shards[i].queue {
-			if r.event.Op == opFree || r.event.Op == policies.OpRemove || r.event.Op == policies.OpExpire {
+			if r.event.Op == policies.OpRemove || r.event.Op == policies.OpExpire {
 				note(r.event.Slot, "in a shard's queue")
 			}
 		}
