@@ -11,7 +11,8 @@ import (
 func TestInlineWriteAfterManyEvictions(t *testing.T) {
 	c, err := cache.New(cache.Options[int, uint32]{
 		Capacity: 1000, MaxEntries: 1000, Inline: true,
-		Weigher: func(_ int, weight uint32) uint32 { return weight },
+		Weigher:  func(_ int, weight uint32) uint32 { return weight },
+		Eviction: use(lru), // never names the newest
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -78,6 +78,9 @@ func evictions() []policy[policies.Orderer] {
 		entry("lru", func(nothing, Env) (policies.Orderer, error) { return eviction.NewLRU(), nil }),
 		entry("fifo", func(nothing, Env) (policies.Orderer, error) { return eviction.NewFIFO(), nil }),
 		entry("s3fifo", func(nothing, Env) (policies.Orderer, error) { return eviction.NewS3FIFO(), nil }),
+		entry("sieve", func(nothing, Env) (policies.Orderer, error) { return eviction.NewSieve(), nil }),
+		entry("lfu", func(nothing, Env) (policies.Orderer, error) { return eviction.NewLFU(), nil }),
+		entry("gdsf", func(nothing, Env) (policies.Orderer, error) { return eviction.NewGDSF(), nil }),
 	}
 }
 

@@ -12,6 +12,9 @@ var all = map[string]func() policies.Orderer{
 	"lru":    func() policies.Orderer { return eviction.NewLRU() },
 	"fifo":   func() policies.Orderer { return eviction.NewFIFO() },
 	"s3fifo": func() policies.Orderer { return eviction.NewS3FIFO() },
+	"sieve":  func() policies.Orderer { return eviction.NewSieve() },
+	"lfu":    func() policies.Orderer { return eviction.NewLFU() },
+	"gdsf":   func() policies.Orderer { return eviction.NewGDSF() },
 }
 
 // churn is a stream of batches over a full cache: hits, and for each victim an
@@ -74,7 +77,7 @@ func TestBatchesAllocateNothing(t *testing.T) {
 // BenchmarkBatch is a batch of 1,024 events of which 16 are inserts, and 16
 // victims.
 func BenchmarkBatch(b *testing.B) {
-	for _, name := range []string{"lru", "fifo", "s3fifo"} {
+	for _, name := range []string{"lru", "fifo", "s3fifo", "sieve", "lfu", "gdsf"} {
 		b.Run(name, func(b *testing.B) {
 			c := newChurn(b, all[name](), 1<<17)
 			b.ReportAllocs()

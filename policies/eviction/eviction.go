@@ -1,5 +1,6 @@
 // Package eviction holds the native eviction policies in the ordering form,
-// one a file: [LRU], [FIFO] and [S3FIFO].
+// each with its source in its comment: [LRU], [FIFO], [S3FIFO], [Sieve], [LFU]
+// and [GDSF].
 //
 // Each is a [policies.Orderer] over dense slot numbers. State lies in arrays
 // indexed by slot, without pointers, so that a garbage collector has nothing

@@ -41,6 +41,7 @@ func TestMissRatiosOfTheReferenceSimulator(t *testing.T) {
 		"LRU":     func() policies.Orderer { return eviction.NewLRU() },
 		"FIFO":    func() policies.Orderer { return eviction.NewFIFO() },
 		"S3-FIFO": func() policies.Orderer { return eviction.NewS3FIFO() },
+		"SIEVE":   func() policies.Orderer { return eviction.NewSieve() },
 	}
 	keys := map[string][]policies.KeyHash{}
 	checked := 0

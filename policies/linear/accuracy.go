@@ -35,6 +35,7 @@ type Accuracy struct {
 	// The fields below belong to the goroutine that observes.
 	shift   uint
 	pending map[policies.KeyHash]prediction
+	batch   uint64 // number of the present batch
 	queue   []wait // in the order of their ends, from first on
 	first   int
 	rows    policies.Candidates
@@ -46,8 +47,10 @@ type Accuracy struct {
 }
 
 type prediction struct {
-	p   float64
-	end policies.Nanos
+	p     float64
+	end   policies.Nanos
+	batch uint64 // in which it was made
+	slot  policies.Slot
 }
 
 type wait struct {
@@ -69,6 +72,7 @@ func NewAccuracy(p *Predictor, t *features.Table) *Accuracy {
 // Observe takes in a batch that the table has observed already.
 func (a *Accuracy) Observe(now policies.Nanos, events []policies.Event, inserts []policies.Insert) {
 	a.expire(now)
+	a.batch++
 	for i := range events {
 		e := &events[i]
 		switch {
@@ -94,9 +98,13 @@ func (a *Accuracy) sampled(h policies.KeyHash) bool {
 }
 
 func (a *Accuracy) access(now policies.Nanos, h policies.KeyHash, s policies.Slot) {
-	if waiting, ok := a.pending[h]; ok {
-		delete(a.pending, h)
+	waiting, ok := a.pending[h]
+	if ok {
 		a.learn(waiting.p, 1)
+		if waiting.batch == a.batch && waiting.slot == s {
+			return // what the table says has not changed, nor has the prediction
+		}
+		delete(a.pending, h)
 	}
 	if len(a.pending) >= maxPending && !a.thin(h) {
 		return
@@ -105,7 +113,10 @@ func (a *Accuracy) access(now policies.Nanos, h policies.KeyHash, s policies.Slo
 	a.rows.Resize(1, columns())
 	a.table.FillKey(&a.rows.Rows, 0, h, s, s != policies.NoSlot)
 	end := now + policies.Nanos(a.predictor.Horizon())
-	a.pending[h] = prediction{p: a.predictor.row(&a.rows.Rows, 0), end: end}
+	a.pending[h] = prediction{p: a.predictor.row(&a.rows.Rows, 0), end: end, batch: a.batch, slot: s}
+	if ok && waiting.end == end {
+		return // it waits in the queue already
+	}
 	a.queue = append(a.queue, wait{key: h, end: end})
 	if len(a.queue) > 4*maxPending {
 		a.compact()

@@ -77,6 +77,21 @@ func TestAccuracyStaysBounded(t *testing.T) {
 	}
 }
 
+// TestAccuracyStaysBoundedInOneMoment: a round of maintenance is one moment,
+// however many accesses of a key it brings.
+func TestAccuracyStaysBoundedInOneMoment(t *testing.T) {
+	a, miss := measured(t, Options{})
+	for range 5 * maxPending {
+		miss(1e18, 1)
+	}
+	if len(a.queue) != 1 || len(a.pending) != 1 {
+		t.Errorf("%d predictions of one key wait, %d in the queue, want 1", len(a.pending), len(a.queue))
+	}
+	if r := a.Report(); r.Outcomes != 5*maxPending-1 || r.Base != 1 {
+		t.Errorf("report %+v, want every access but the last to be followed by another", r)
+	}
+}
+
 func TestHammerReportWhileObserving(t *testing.T) {
 	a, miss := measured(t, Options{Horizon: time.Second})
 	var readers sync.WaitGroup
@@ -98,16 +113,22 @@ func TestHammerReportWhileObserving(t *testing.T) {
 }
 
 func BenchmarkAccuracyObserve(b *testing.B) {
+	for name, keys := range map[string]uint32{"one": 1, "many": 1 << 15} {
+		b.Run(name, func(b *testing.B) { benchmarkAccuracy(b, keys) })
+	}
+}
+
+func benchmarkAccuracy(b *testing.B, keys uint32) {
 	p, _ := NewPredictor(Options{})
 	table := features.New(features.Options{})
 	a := NewAccuracy(p, table)
 	var events []policies.Event
-	for s := range policies.Slot(1 << 15) {
+	for s := range policies.Slot(keys) {
 		table.Observe(1e18, []policies.Event{{Slot: s, Op: policies.OpInsert}}, []policies.Insert{{KeyHash: policies.KeyHash(s)}})
 	}
 	rng := rand.New(rand.NewPCG(1, 1))
 	for range 1 << 16 {
-		events = append(events, policies.Event{Slot: policies.Slot(rng.Uint32N(1 << 15)), Op: policies.OpHit})
+		events = append(events, policies.Event{Slot: policies.Slot(rng.Uint32N(keys)), Op: policies.OpHit})
 	}
 	now, i := policies.Nanos(1e18), 0
 	b.ReportAllocs()

@@ -12,7 +12,7 @@ import (
 type EvictionOptions struct {
 	Options
 	// Sample is how many random residents are compared beside the newest entry.
-	// Default 16, at most 256.
+	// Default 8, of the plain formula 16; at most 256.
 	Sample int `json:"sample"`
 }
 
@@ -36,12 +36,16 @@ func NewScorer(o EvictionOptions) (*Scorer, error) {
 	return &Scorer{predictor: p}, nil
 }
 
-// NewEviction returns the ordering form of eviction over the residents of a
-// table.
-func NewEviction(t *features.Table, o EvictionOptions, seed uint64) (*features.Sampler, error) {
+// NewEviction returns the ordering form of eviction: [Learned], or with Strict
+// the plain formula of [Scorer] over the residents of the table. Weights,
+// confidence and horizon are settings of the formula and choose it too.
+func NewEviction(t *features.Table, o EvictionOptions, seed uint64) (policies.Orderer, error) {
 	s, err := NewScorer(o)
 	if err != nil {
 		return nil, err
+	}
+	if !o.Strict && o.Weights == nil && o.Confidence == 0 && o.Horizon == 0 {
+		return NewLearned(o.Sample, seed), nil
 	}
 	return features.Sampled(s, t, features.SampledOptions{Sample: o.Sample, Seed: seed}), nil
 }

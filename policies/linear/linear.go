@@ -5,7 +5,8 @@
 //     p = sigmoid(w . x) * n / (n + 4), with x = [slow rate in accesses per
 //     minute, 1 / max(seconds since the last access, 1), max(trend, 0),
 //     time-of-day pattern] and w = (0.4, 0.3, 0.2, 0.1).
-//   - [Scorer] is eviction: the benefit per unit of weight, p * load cost /
+//   - [Learned] is the default of eviction: an online logistic model.
+//   - [Scorer] is eviction by the plain formula: the benefit per unit of weight, p * load cost /
 //     size; the lowest goes. It becomes an ordering policy through
 //     features.Sampled with 16 residents and the newest entry.
 //   - [TTL] is base * 4^(2p - 1) within the bounds, and base for a key that was
@@ -14,13 +15,14 @@
 //   - [Accuracy] measures the predictor against what then happened.
 //
 // All these numbers are settings. With Strict the rules are exactly these.
-// Without it the rules are the same except that Prefetch leaves out residents
-// that are not near their expiry: loading them again gains nothing.
+// Without it eviction is by [Learned], and Prefetch leaves out residents that
+// are not near their expiry: loading them again gains nothing.
 //
 // The package must not know caches, keys or clocks: it reads columns. The
 // patterns behind the columns are kept by package features.
 //
-// Caveats. The policies are stateless but for scratch memory: TTL and
+// Caveats. Learned keeps what its comment says; the others are stateless but
+// for scratch memory: TTL and
 // Predictor are safe for concurrent use, Scorer and Prefetch are not. A load
 // cost that is unknown counts as 1 ms, a size of 0 as 1.
 package linear
