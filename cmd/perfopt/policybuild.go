@@ -17,10 +17,11 @@ import (
 
 const policyBuildUsage = `policy build DIR
 
-Builds the policy in a folder to a WebAssembly module with the plain Go
-toolchain (1.24 or newer), and prints the module's size and digest. The same
-sources and toolchain give the same digest. Exit code 1 means that it does not
-compile.`
+Builds the policy in a folder to a WebAssembly module, and prints the module's
+size and digest. A folder with a policy.c is built by clang and wasm-ld (14 or
+newer), one in a Go module by the plain Go toolchain (1.24 or newer); what is
+missing is said with how to get it. The same sources and toolchain give the same
+digest. Exit code 1 means that it does not compile.`
 
 func policyBuildCommand(ctx context.Context, e *env, args []string) int {
 	fs := e.flags().withJSON()
@@ -37,21 +38,22 @@ func policyBuildCommand(ctx context.Context, e *env, args []string) int {
 	if err != nil {
 		return e.wrong(err)
 	}
-	tool, err := goToolchain(ctx, dir)
+	steps, clean, err := buildSteps(ctx, dir, file)
 	if err != nil {
 		return e.wrong(err)
 	}
-	build := exec.CommandContext(ctx, tool, "build", "-buildmode=c-shared", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", file, ".")
-	build.Dir = dir
-	build.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm")
+	defer clean()
 	progress := terminal.Start(e.stderr, terminal.IsTerminal(e.stderr), "building "+dir)
 	defer progress.Stop()
-	messages, err := build.CombinedOutput()
-	progress.Stop()
-	if err != nil {
-		e.notef("%s", strings.TrimRight(string(messages), "\n"))
-		return e.no(fmt.Errorf("%s does not build (%w)", dir, err))
+	for _, step := range steps {
+		messages, err := step.CombinedOutput()
+		if err != nil {
+			progress.Stop()
+			e.notef("%s", strings.TrimRight(string(messages), "\n"))
+			return e.no(fmt.Errorf("%s does not build (%w)", dir, err))
+		}
 	}
+	progress.Stop()
 	module, err := os.ReadFile(file)
 	if err != nil {
 		return e.wrong(err)
@@ -70,12 +72,49 @@ func policyBuildCommand(ctx context.Context, e *env, args []string) int {
 	return exitOK
 }
 
+// buildSteps returns the commands that build the policy in dir to a file, in the
+// language that the folder's files are in, and what removes their leavings.
+func buildSteps(ctx context.Context, dir, file string) (steps []*exec.Cmd, clean func(), err error) {
+	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+		return nil, nil, fmt.Errorf("%s is not a folder: give the one that \"perfopt policy new\" wrote", dir)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "policy.c")); err == nil {
+		return cSteps(ctx, dir, file)
+	}
+	tool, err := goToolchain(ctx, dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	build := exec.CommandContext(ctx, tool, "build", "-buildmode=c-shared", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", file, ".")
+	build.Dir = dir
+	build.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm")
+	return []*exec.Cmd{build}, func() {}, nil
+}
+
+// cSteps compiles and links apart: clang that links runs whatever wasm-opt it
+// finds, and some of those do not know the instructions.
+func cSteps(ctx context.Context, dir, file string) (steps []*exec.Cmd, clean func(), err error) {
+	clang, err1 := exec.LookPath("clang")
+	linker, err2 := exec.LookPath("wasm-ld")
+	if err1 != nil || err2 != nil {
+		return nil, nil, errors.New("clang and wasm-ld are needed for a policy in C and are not both in PATH: install LLVM 14 or newer (Debian: apt-get install clang lld)")
+	}
+	object, err := os.CreateTemp("", "policy-*.o")
+	if err != nil {
+		return nil, nil, err
+	}
+	object.Close()
+	compile := exec.CommandContext(ctx, clang, "--target=wasm32", "-std=c11", "-O3", "-ffreestanding", "-mbulk-memory", "-ffp-contract=off",
+		"-Wall", "-Wextra", "-I", "sdk", "-c", "policy.c", "-o", object.Name())
+	compile.Dir = dir
+	link := exec.CommandContext(ctx, linker, "--no-entry", "--strip-all", "-z", "stack-size=65536", object.Name(), "-o", file)
+	link.Dir = dir
+	return []*exec.Cmd{compile, link}, func() { os.Remove(object.Name()) }, nil
+}
+
 // goToolchain finds a Go toolchain that can build the policy in dir, or says
 // what is missing.
 func goToolchain(ctx context.Context, dir string) (string, error) {
-	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
-		return "", fmt.Errorf("%s is not a folder: give the one that \"perfopt policy new\" wrote", dir)
-	}
 	tool, err := exec.LookPath("go")
 	if err != nil {
 		return "", errors.New("the Go toolchain is missing: install Go 1.24 or newer from https://go.dev/dl or your system's packages, and see that \"go\" is in PATH")

@@ -21,7 +21,7 @@ func policyNewCommand(_ context.Context, e *env, args []string) int {
 	fs := e.flags().withJSON()
 	kind := fs.String("kind", "", "what the policy decides: `KIND` is eviction, ttl, prefetch or scaling")
 	form := fs.String("form", "", "`FORM` of an eviction policy: score (the default) or order")
-	language := fs.String("lang", "go", "`LANGUAGE` of the policy: go")
+	language := fs.String("lang", "go", "`LANGUAGE` of the policy: go or c")
 	dir := fs.String("dir", "", "`FOLDER` to write (default NAME)")
 	rest, code, ok := fs.parse(args, 1, 1)
 	if !ok {
@@ -48,8 +48,11 @@ func policyNewCommand(_ context.Context, e *env, args []string) int {
 	for _, f := range files {
 		e.printf("  %s\n", f)
 	}
-	e.printf("  sdk/\n\nnext:\n  go -C %s test ./...\n  perfopt policy build %s\n  perfopt policy test %s\n",
-		o.Dir, o.Dir, output(o.Dir))
+	test := "go -C " + o.Dir + " test ./..."
+	if o.Language == "c" {
+		test = "(cd " + o.Dir + " && cc -Wall -I sdk -o policy_test policy_test.c && ./policy_test)"
+	}
+	e.printf("  sdk/\n\nnext:\n  %s\n  perfopt policy build %s\n  perfopt policy test %s\n", test, o.Dir, output(o.Dir))
 	return exitOK
 }
 

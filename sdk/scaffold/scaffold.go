@@ -11,7 +11,7 @@
 //	go run ./sdk/scaffold/gen
 //
 // writes it, and a test compares it with the sources. The scaffold refers to its
-// copy by a relative replace.
+// copy by a relative path.
 //
 // It must not know how a policy is built or tested; and it never overwrites a
 // file.
@@ -35,11 +35,11 @@ import (
 	"github.com/perfopt/perfopt/policies"
 )
 
-//go:embed templates/go/*.tmpl
+//go:embed templates/*/*.tmpl
 var templates embed.FS
 
-//go:embed archives/go.txtar
-var goArchive []byte
+//go:embed archives/*.txtar
+var archives embed.FS
 
 // Form is how an eviction policy decides.
 type Form string
@@ -67,7 +67,7 @@ type Options struct {
 }
 
 // Languages returns the languages that there are templates for.
-func Languages() []string { return []string{"go"} }
+func Languages() []string { return []string{"go", "c"} }
 
 var policyName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
 
@@ -120,7 +120,11 @@ func New(o Options) ([]string, error) {
 	for _, f := range files {
 		own = append(own, f.Name)
 	}
-	for _, f := range txtar.Parse(goArchive).Files {
+	archive, err := archives.ReadFile("archives/" + o.Language + ".txtar")
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range txtar.Parse(archive).Files {
 		files = append(files, txtar.File{Name: "sdk/" + f.Name, Data: f.Data})
 	}
 	for _, f := range files {
@@ -148,13 +152,7 @@ func render(o Options) ([]txtar.File, error) {
 		Kind         policies.Kind
 	}{o.Name, filepath.Base(dir) + ".wasm", o.Kind}
 	var files []txtar.File
-	for _, f := range []struct{ path, template string }{
-		{"policy.go", source + ".go"},
-		{"policy_test.go", source + "_test.go"},
-		{"go.mod", "go.mod"},
-		{"README.md", "README.md"},
-		{".gitignore", "gitignore"},
-	} {
+	for _, f := range layout(o.Language, source) {
 		t, err := template.ParseFS(templates, "templates/"+o.Language+"/"+f.template+".tmpl")
 		if err != nil {
 			return nil, fmt.Errorf("template %s: %w", f.template, err)
@@ -166,6 +164,19 @@ func render(o Options) ([]txtar.File, error) {
 		files = append(files, txtar.File{Name: f.path, Data: b.Bytes()})
 	}
 	return files, nil
+}
+
+// file is a file of a scaffold and the template that makes it.
+type file struct{ path, template string }
+
+// layout lists the files of a scaffold.
+func layout(language, source string) []file {
+	end := "." + language
+	list := []file{{"policy" + end, source + end}, {"policy_test" + end, source + "_test" + end}}
+	if language == "go" {
+		list = append(list, file{"go.mod", "go.mod"})
+	}
+	return append(list, file{"README.md", "README.md"}, file{".gitignore", "gitignore"})
 }
 
 // create writes a file that must not be there yet.

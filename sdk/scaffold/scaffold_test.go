@@ -48,6 +48,36 @@ func TestScaffoldsBuildAndTestAlone(t *testing.T) {
 	}
 }
 
+// Scaffolds in C pass their tests by any compiler and without a warning; the
+// tool's scripts build the modules and check them.
+func TestScaffoldsInCTestNatively(t *testing.T) {
+	cc, err := exec.LookPath("cc")
+	if err != nil {
+		t.Skip("no C compiler: apt-get install gcc libc6-dev")
+	}
+	for _, o := range []Options{
+		{Name: "my-score", Kind: policies.KindEviction},
+		{Name: "my.order", Kind: policies.KindEviction, Form: FormOrder},
+		{Name: "0ttl", Kind: policies.KindTTL},
+		{Name: "prefetch_1", Kind: policies.KindPrefetch},
+		{Name: "scaling", Kind: policies.KindScaling},
+	} {
+		t.Run(o.Name, func(t *testing.T) {
+			t.Parallel()
+			o.Language, o.Dir = "c", filepath.Join(t.TempDir(), o.Name)
+			files, err := New(o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want := []string{"policy.c", "policy_test.c", "README.md", ".gitignore"}; !slices.Equal(files, want) {
+				t.Errorf("files are %v, want %v", files, want)
+			}
+			alone(t, o.Dir, nil, cc, "-std=c11", "-Wall", "-Wextra", "-Werror", "-I", "sdk", "-o", "policy_test", "policy_test.c")
+			alone(t, o.Dir, nil, "./policy_test")
+		})
+	}
+}
+
 // alone runs a command in dir without network for modules.
 func alone(t *testing.T, dir string, environment []string, name string, args ...string) string {
 	t.Helper()
@@ -67,7 +97,7 @@ func TestWrongOptionsAreRefusedTogether(t *testing.T) {
 	if err == nil {
 		t.Fatal("no error")
 	}
-	for _, want := range []string{`name "Heat!"`, `unknown policy kind "heating"`, `language "rust": there are those for go`, `form "fast"`} {
+	for _, want := range []string{`name "Heat!"`, `unknown policy kind "heating"`, `language "rust": there are those for go, c`, `form "fast"`} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("error %q lacks %q", err, want)
 		}

@@ -3,8 +3,8 @@
 //
 //	go run ./sdk/scaffold/gen
 //
-// and writes sdk/scaffold/archives/go.txtar: every file of sdk/go except tests
-// and their data, in the order of their paths. The same sources give the same
+// and writes sdk/scaffold/archives/LANGUAGE.txtar for each SDK: every file of
+// sdk/LANGUAGE except Go's tests and their data, in the order of their paths. The same sources give the same
 // bytes. It must not know what is in a file.
 package main
 
@@ -17,16 +17,20 @@ import (
 	"strings"
 
 	"github.com/rogpeppe/go-internal/txtar"
+
+	"github.com/perfopt/perfopt/sdk/scaffold"
 )
 
 func main() {
-	data, err := archive(filepath.Join("sdk", "go"))
-	if err == nil {
-		err = os.WriteFile(filepath.Join("sdk", "scaffold", "archives", "go.txtar"), data, 0o644)
-	}
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "gen: %v\n", err)
-		os.Exit(1)
+	for _, language := range scaffold.Languages() {
+		data, err := archive(filepath.Join("sdk", language))
+		if err == nil {
+			err = os.WriteFile(filepath.Join("sdk", "scaffold", "archives", language+".txtar"), data, 0o644)
+		}
+		if err != nil {
+			fmt.Fprintf(os.Stderr, "gen: %s: %v\n", language, err)
+			os.Exit(1)
+		}
 	}
 }
 

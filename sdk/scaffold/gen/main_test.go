@@ -5,19 +5,23 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/perfopt/perfopt/sdk/scaffold"
 )
 
-func TestArchiveIsUpToDate(t *testing.T) {
-	want, err := archive(filepath.Join("..", "..", "go"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, err := os.ReadFile(filepath.Join("..", "archives", "go.txtar"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(got, want) {
-		t.Error("sdk/scaffold/archives/go.txtar differs from sdk/go: run: go run ./sdk/scaffold/gen")
+func TestArchivesAreUpToDate(t *testing.T) {
+	for _, language := range scaffold.Languages() {
+		want, err := archive(filepath.Join("..", "..", language))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := os.ReadFile(filepath.Join("..", "archives", language+".txtar"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(got, want) {
+			t.Errorf("sdk/scaffold/archives/%s.txtar differs from sdk/%s: run: go run ./sdk/scaffold/gen", language, language)
+		}
 	}
 }
 
