@@ -88,6 +88,7 @@ func ttls() []policy[policies.TTL] {
 	return []policy[policies.TTL]{
 		entry("linear", func(o linear.TTLOptions, _ Env) (policies.TTL, error) { return linear.NewTTL(o) }),
 		entry("fixed", func(o ttl.FixedOptions, _ Env) (policies.TTL, error) { return ttl.NewFixed(o) }),
+		entry("change-rate", func(o ttl.ChangeRateOptions, _ Env) (policies.TTL, error) { return ttl.NewChangeRate(o) }),
 	}
 }
 
@@ -109,6 +110,7 @@ func scalings() []policy[policies.Scaling] {
 		entry("linear", func(o scaling.LinearOptions, _ Env) (policies.Scaling, error) { return scaling.NewLinear(o) }),
 		entry("aimd", func(o scaling.AIMDOptions, _ Env) (policies.Scaling, error) { return scaling.NewAIMD(o) }),
 		entry("fixed", func(o scaling.FixedOptions, _ Env) (policies.Scaling, error) { return scaling.NewFixed(o) }),
+		entry("gradient2", func(nothing, Env) (policies.Scaling, error) { return scaling.NewGradient2(), nil }),
 	}
 }
 

@@ -1,6 +1,7 @@
 // Package scaling holds the native policies that decide how much work may be
 // in flight: [Linear], the built-in default; [AIMD], the classic of congestion
-// control; and [Fixed], which keeps a number.
+// control; [Gradient2], which follows the latency; and [Fixed], which keeps a
+// number.
 //
 // Each is a [policies.Scaling]: the scheduler's controller asks it once a tick
 // with a [policies.Load] and applies the answer after clamping it to the load's

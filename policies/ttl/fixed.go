@@ -3,6 +3,7 @@
 //
 // [Fixed] gives every entry the same lifetime, or the one that the route or
 // the origin says. It is the baseline that any adaptive policy has to beat.
+// [ChangeRate] follows how often reloads find the value changed.
 //
 // A policy here is a [policies.TTL]: a pure function of the columns of a row,
 // so a host may use several instances and ask them from any goroutine. The
