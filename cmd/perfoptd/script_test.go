@@ -53,6 +53,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("GOPROXY", "off")
 			e.Setenv("GOFLAGS", "-mod=mod")
 			e.Setenv("STATE_DIRECTORY", filepath.Join(e.WorkDir, "state"))
+			e.Setenv("TESTDATA", filepath.Join(root, "cmd", "perfoptd", "testdata"))
 			e.Setenv("HOSTILE", filepath.Join(root, "hostabi", "testdata"))
 			e.Setenv("SHIPPED", filepath.Join(root, "policies", "shipped"))
 			return nil
