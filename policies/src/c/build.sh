@@ -3,7 +3,7 @@
 # from this folder. Needs clang and wasm-ld (14 or later); compiling and linking
 # apart keeps clang from running another tool in between.
 set -eu
-out=../../shipped
+out=${1:-../../shipped} # folder to write
 object=$(mktemp)
 trap 'rm -f "$object"' EXIT
 for dir in */; do
