@@ -141,7 +141,8 @@ func start(ctx context.Context, cmd *exec.Cmd, line *regexp.Regexp) (string, err
 }
 
 // nginxConfig is nginx as a caching proxy at its best here: kept connections on
-// both sides, open files remembered, no access log.
+// both sides, open files remembered, no access log. With sendfile it needs a
+// sixth more CPU time for these answers, without open_file_cache a quarter more.
 const nginxConfig = `
 daemon off;
 worker_processes auto;
@@ -150,8 +151,7 @@ error_log stderr error;
 events { worker_connections 4096; }
 http {
     access_log off;
-    sendfile on;
-    tcp_nopush on;
+    sendfile off;
     keepalive_requests 1000000000;
     open_file_cache max=10000 inactive=1h;
     open_file_cache_valid 1h;
