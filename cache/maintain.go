@@ -34,7 +34,8 @@ type maintenance struct {
 	faults  []error         // to be told when the turn is over
 }
 
-// run is the maintenance goroutine: a round every tick and when writers ask.
+// run is the maintenance goroutine: a round every tick, when writers ask and at
+// the end, so that listeners hear of every access before Close.
 func (c *Cache[K, V]) run() {
 	defer close(c.done)
 	pause := minPause
@@ -43,6 +44,7 @@ func (c *Cache[K, V]) run() {
 	for {
 		select {
 		case <-c.stop:
+			c.takeTurn()
 			return
 		case <-c.wake:
 		case <-timer.C:
