@@ -31,7 +31,7 @@ import (
 // more, the entry accessed longest ago goes, until it is tried again.
 //
 // An instance uses 12 bytes a slot (20 where weights or costs differ), 8 bytes
-// a ghost with about [ghostsPerEntry] ghosts an entry, and up to 6 bytes an
+// a ghost with about [ghostsPerEntry] ghosts an entry, and about 9 bytes an
 // entry for samples. No pointers. The same events and seed give the same
 // victims. Not safe for concurrent use.
 type Learned struct {

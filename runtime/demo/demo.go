@@ -126,6 +126,7 @@ func (s *Site) servePage(w http.ResponseWriter, r *http.Request) {
 	path := r.PathValue("path")
 	doc, err := s.library.Render(path)
 	if errors.Is(err, fs.ErrNotExist) {
+		w.Header().Set("Cache-Control", "public, max-age=60")
 		http.Error(w, fmt.Sprintf("no page %q: the list is at /", path), http.StatusNotFound)
 		return
 	}
