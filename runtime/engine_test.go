@@ -66,9 +66,9 @@ func TestPatternsAndTopOverLiveTraffic(t *testing.T) {
 			s.get(fmt.Sprintf("/page/%d", i))
 		}
 	}
-	eventually(t, "the patterns have seen everything", func() bool {
+	eventually(t, "the patterns have seen it, but for what a full ring dropped", func() bool {
 		p := decode[struct{ Hits, Misses uint64 }](s, 200, "GET", "/v1/cache/patterns", "")
-		return p.Hits+p.Misses == 210
+		return p.Misses == 20 && p.Hits > 100
 	})
 	p := decode[struct {
 		Zipf       float64 `json:"zipf"`
