@@ -367,7 +367,7 @@ func TestManyPurgesStayBounded(t *testing.T) {
 }
 
 func TestOptionsAreChecked(t *testing.T) {
-	type key struct{ a, b int }
+	type key struct{ _, _ int }
 	_, err := New(Options[key, int]{
 		L1: cache.Options[key, int]{Capacity: 1}, L2: &l2.Redis{}, TTL: -1, CodecID: 255,
 		Prefetch: PrefetchOptions[key, int]{Enabled: true},
