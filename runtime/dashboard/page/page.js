@@ -213,10 +213,12 @@ function drawCache(s, cache) {
     ["Marginal hits a MiB", number(p.marginal_hits_per_mib)],
     ...["hot", "warm", "cold", "periodic", "scan"].flatMap((name) => (p.classes || []).filter((c) => c.name === name)).map((c) => ["Keys " + c.name, number(c.keys)]),
   ]);
-  const f = cache.prediction;
+  // Before one horizon is over only keys that were asked again have an outcome.
+  const f = cache.prediction, judged = f.outcomes && s.uptime_seconds > f.horizon_seconds;
   table("prediction", null, [
-    ["Brier score", f.outcomes ? f.brier.toFixed(3) : "–"], ["Skill over base rate", f.outcomes ? percent(f.skill) : "–"],
-    ["Calibration error", f.outcomes ? percent(f.calibration_error) : "–"], ["Asked again", f.outcomes ? percent(f.base_rate) : "–"], ["Predictions judged", number(f.outcomes)],
+    ["Brier score", judged ? f.brier.toFixed(3) : "–"], ["Skill over base rate", judged ? percent(f.skill) : "–"],
+    ["Calibration error", judged ? percent(f.calibration_error) : "–"], ["Asked again", judged ? percent(f.base_rate) : "–"],
+    ["Predictions with outcome", number(f.outcomes)], ["Shown after", (f.horizon_seconds / 60).toFixed(0) + " min"],
   ]);
 }
 
