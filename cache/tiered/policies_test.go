@@ -3,12 +3,14 @@ package tiered
 import (
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/perfopt/perfopt/policies"
 	"github.com/perfopt/perfopt/policies/builtin"
+	"github.com/perfopt/perfopt/policies/prefetch"
 )
 
 // seated returns a prefetching cache with a built-in policy.
@@ -96,4 +98,29 @@ func TestBuiltinPoliciesLeaveRandomKeysAlone(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Statistics are read while prefetch policies come and go.
+func TestStatsDuringExchangesOfPrefetch(t *testing.T) {
+	c := newCache(t, func(o *Options[string, string]) {
+		o.Prefetch = PrefetchOptions[string, string]{Enabled: true, Load: constant("v")}
+	})
+	var reader sync.WaitGroup
+	stop := make(chan struct{})
+	reader.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				c.Stats()
+			}
+		}
+	})
+	for range 1000 {
+		c.UsePrefetch(prefetch.NewNone())
+		c.UsePrefetch(nil)
+	}
+	close(stop)
+	reader.Wait()
 }

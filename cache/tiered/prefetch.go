@@ -150,7 +150,8 @@ func (e *engine[K, V]) seat(p policies.Prefetch) {
 	if p != nil {
 		e.info = p.Info()
 	}
-	e.name.Store(&e.info.Name)
+	name := e.info.Name // a copy: Stats reads it while another is seated
+	e.name.Store(&name)
 }
 
 func (e *engine[K, V]) setState(s string) { e.state.Store(&s) }
