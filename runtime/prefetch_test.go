@@ -110,7 +110,6 @@ func TestRefreshBeforeAClientWaits(t *testing.T) {
 				if n := s.loads["hot"]; n < 10 || n > 30 {
 					t.Errorf("%d loads in two minutes of entries that are fresh for ten seconds", n)
 				}
-				end(t, s.rt)
 			})
 		})
 	}
@@ -128,6 +127,7 @@ func TestSuccessorIsLoadedAhead(t *testing.T) {
 				waits := 0
 				for round := range rounds {
 					s.others(60)
+					lapse(time.Second)
 					if !s.ask("first") {
 						t.Errorf("round %d: first was resident", round)
 					}
@@ -140,7 +140,6 @@ func TestSuccessorIsLoadedAhead(t *testing.T) {
 				if ahead && waits > 0 || !ahead && waits != rounds-learning {
 					t.Errorf("clients waited for the successor in %d of %d rounds: %+v", waits, rounds-learning, s.prefetch())
 				}
-				end(t, s.rt)
 			})
 		})
 	}
@@ -160,11 +159,11 @@ func TestPrefetchFallsToZeroOnRandomKeys(t *testing.T) {
 				})
 				rng := rand.New(rand.NewPCG(5, 6))
 				minute := func() {
-					for range 600 {
+					for range 300 {
 						for range 3 {
 							s.ask(fmt.Sprint(rng.IntN(3000)))
 						}
-						lapse(50 * time.Millisecond)
+						lapse(100 * time.Millisecond)
 					}
 				}
 				for range 5 {
@@ -182,7 +181,6 @@ func TestPrefetchFallsToZeroOnRandomKeys(t *testing.T) {
 				if n := after.Issued - before; n > 5 {
 					t.Errorf("%d prefetches of random keys within five minutes: %+v", n, after)
 				}
-				end(t, s.rt)
 			})
 		})
 	}
@@ -220,7 +218,6 @@ func TestPrefetchKeepsToItsShare(t *testing.T) {
 				if p := s.prefetch(); p.Issued == 0 {
 					t.Errorf("nothing was prefetched: %+v", p)
 				}
-				end(t, s.rt)
 			})
 		})
 	}
@@ -276,7 +273,6 @@ func TestPrefetchIsOffUnderPressure(t *testing.T) {
 		if p := s.prefetch(); p.Issued == before.Issued {
 			t.Errorf("after the pressure: %+v", p)
 		}
-		end(t, s.rt)
 	})
 }
 

@@ -48,39 +48,52 @@ func TestRecordingIsWhatWasAsked(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		rng := rand.New(rand.NewPCG(3, 4))
-		zipf := rand.NewZipf(rng, 1.1, 1, 300)
 		var asked []int
-		for range 3000 {
-			key := int(zipf.Uint64())
+		ask := func(key int) {
 			asked = append(asked, key)
 			if _, err := c.GetOrLoad(t.Context(), key); err != nil {
 				t.Fatal(err)
 			}
 			c.tiered.Sync() // or accesses of one batch may change places
 		}
+		const keys = 300
+		for key := range keys { // misses, of which none is lost: they tell the hashes
+			ask(key)
+		}
+		rng := rand.New(rand.NewPCG(3, 4))
+		zipf := rand.NewZipf(rng, 1.1, 1, keys-1)
+		for range 3000 {
+			ask(int(zipf.Uint64()))
+		}
 		if s := rt.Stats().Caches["default"]; s.L1.Evictions["policy"] == 0 || s.Hits == 0 {
 			t.Fatalf("the test needs hits and evictions: %+v", s.L1)
 		}
 		end(t, rt)
 		got := recorded(t, path)
-		if len(got) != len(asked) {
+		if len(got) > len(asked) || len(got) < len(asked)*99/100 {
 			t.Fatalf("%d accesses recorded of %d", len(got), len(asked))
 		}
-		hashOf, keyOf := map[int]uint64{}, map[uint64]int{}
-		for i, key := range asked {
-			hash := got[i].Key
-			if known, ok := hashOf[key]; ok && known != hash {
-				t.Fatalf("access %d: key %d has two hashes", i, key)
+		keyOf := map[uint64]int{}
+		for key := range keys {
+			keyOf[got[key].Key] = key
+		}
+		if len(keyOf) != keys {
+			t.Fatalf("%d hashes of %d keys", len(keyOf), keys)
+		}
+		next := 0
+		for i, a := range got {
+			key, known := keyOf[a.Key]
+			for next < len(asked) && asked[next] != key {
+				next++ // a hit is lost if maintenance reads while it is written
 			}
-			if other, ok := keyOf[hash]; ok && other != key {
-				t.Fatalf("access %d: keys %d and %d have one hash", i, key, other)
+			if !known || next == len(asked) {
+				t.Fatalf("access %d is of key %d, which was not asked for then", i, key)
 			}
-			hashOf[key], keyOf[hash] = hash, key
-			if got[i].Size != uint32(size(key)) {
-				t.Fatalf("access %d of key %d: size %d, want %d", i, key, got[i].Size, size(key))
+			next++
+			if a.Size != uint32(size(key)) {
+				t.Fatalf("access %d of key %d: size %d, want %d", i, key, a.Size, size(key))
 			}
-			if i > 0 && got[i].Time < got[i-1].Time {
+			if i > 0 && a.Time < got[i-1].Time {
 				t.Fatalf("access %d lies before the one before", i)
 			}
 		}

@@ -92,7 +92,6 @@ func embeddedScene(t *testing.T, w *witness) {
 			get("periodic")
 			look()
 		}
-		end(t, rt)
 	})
 }
 
@@ -139,7 +138,6 @@ func prefetchScene(t *testing.T, w *witness) {
 		if got.Useful == 0 || got.Wasted == 0 || got.Failed == 0 {
 			t.Errorf("prefetch: %+v", got)
 		}
-		end(t, rt)
 	})
 }
 
@@ -288,7 +286,6 @@ func twoTiersScene(t *testing.T, w *witness) {
 		rt, c := embed(t, func(cfg *Config) {
 			cfg.Cache.L2.URL, cfg.Cache.L2.MaxValue, cfg.Prefetch.Enabled = redis.url(), 1<<20, false
 		}, func(_ context.Context, key string) (string, error) { return "value of " + key, nil })
-		t.Cleanup(func() { end(t, rt) })
 		return rt, c
 	}
 	first, a := open()
@@ -372,7 +369,6 @@ func faultScene(t *testing.T, w *witness) {
 				cfg.Guard.Faults = 1000
 				cfg.Policy.TTL = Policy{Use: hostile(t, module)}
 			}, func(_ context.Context, key string) (string, error) { return key, nil })
-			defer end(t, rt)
 			for i := range 5 {
 				w.look(t, t.Name(), rt)
 				if _, err := c.GetOrLoad(t.Context(), fmt.Sprint(i)); err != nil {
@@ -387,7 +383,6 @@ func faultScene(t *testing.T, w *witness) {
 		rt, c := embed(t, func(cfg *Config) {
 			cfg.Policy.TTL = Policy{Use: hostile(t, "ttl-trap")}
 		}, func(_ context.Context, key string) (string, error) { return key, nil })
-		defer end(t, rt)
 		n := 0
 		eventually(t, "the policy is in quarantine", func() bool {
 			w.look(t, t.Name(), rt)
@@ -404,7 +399,6 @@ func faultScene(t *testing.T, w *witness) {
 		rt, c := embed(t, func(cfg *Config) {
 			cfg.Policy.TTL = Policy{Use: "builtin:fixed", Config: map[string]any{"ttl": "48h"}}
 		}, func(_ context.Context, key string) (string, error) { return key, nil })
-		defer end(t, rt)
 		w.look(t, t.Name(), rt)
 		if _, err := c.GetOrLoad(t.Context(), "a"); err != nil {
 			t.Error(err)
@@ -420,7 +414,6 @@ func evictionFaultScene(t *testing.T, w *witness) {
 		cfg.Cache.Capacity = 64 << 10
 		cfg.Policy.Eviction = Policy{Use: hostile(t, "evict-trap")}
 	}, func(_ context.Context, key string) (string, error) { return key, nil })
-	defer end(t, rt)
 	w.look(t, t.Name(), rt)
 	s, err := rt.seat("eviction@texts")
 	if err != nil {
@@ -468,6 +461,5 @@ func prefetchFaultScene(t *testing.T, w *witness) {
 		}
 		lapse(time.Second)
 		w.look(t, t.Name(), rt)
-		end(t, rt)
 	})
 }

@@ -268,7 +268,8 @@ func turnedAwayScene(t *testing.T, w *witness) {
 
 const oneOrNothing = "[scheduler]\nmin_limit = 1\ninitial_limit = 1\nmax_limit = 1\nqueue_length = 0\nadaptive_limit = false\n"
 
-// embed builds a runtime that listens nowhere, with a cache of strings.
+// embed builds a runtime that listens nowhere, with a cache of strings, until
+// the end of the test.
 func embed(t *testing.T, change func(*Config), load func(context.Context, string) (string, error)) (*Runtime, *Cache[string, string]) {
 	t.Helper()
 	cfg := DefaultConfig()
@@ -279,6 +280,7 @@ func embed(t *testing.T, change func(*Config), load func(context.Context, string
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { end(t, rt) })
 	c, err := CacheOf(rt, "texts", String(), load)
 	if err != nil {
 		t.Fatal(err)

@@ -115,7 +115,6 @@ func TestLinearRecoversFromAChangeOfAllKeys(t *testing.T) {
 			ask("old ", 40_000)
 			ask("new ", 10_000)
 			ratios[use] = ask("new ", 10_000)
-			end(t, rt)
 		})
 	}
 	t.Logf("hit ratios after the change: %v", ratios)
@@ -159,7 +158,6 @@ func TestNothingBurstsToTheOrigin(t *testing.T) {
 	t.Run("swap", func(t *testing.T) {
 		t.Parallel()
 		rt, c, loads := open(t, func(*Config) {})
-		defer end(t, rt)
 		ask(t, c)
 		for _, seat := range []struct{ name, use string }{
 			{"eviction@texts", "builtin:s3fifo"}, {"eviction@texts", "shipped:lru-c"}, {"ttl@texts", "builtin:fixed"},
@@ -185,7 +183,6 @@ func TestNothingBurstsToTheOrigin(t *testing.T) {
 			cfg.Cache.MaxEntries = keys + 100
 			cfg.Policy.Eviction = Policy{Use: hostile(t, "evict-trap")}
 		})
-		defer end(t, rt)
 		ask(t, c)
 		others := 0
 		eventually(t, "the policy is in quarantine", func() bool {
@@ -218,7 +215,6 @@ func TestNothingBurstsToTheOrigin(t *testing.T) {
 		end(t, first)
 
 		second, c, loads := open(t, configure)
-		defer end(t, second)
 		n := 0
 		eventually(t, "the second tier is read", func() bool {
 			key := fmt.Sprint("key ", n%keys)
@@ -266,7 +262,6 @@ func (p *stuck) Victims(int64, []policies.Slot) (int, error) { return 0, nil }
 func TestHitsDoNotWaitForMaintenance(t *testing.T) {
 	t.Parallel()
 	rt, c := embed(t, func(cfg *Config) { cfg.Prefetch.Enabled = false }, func(_ context.Context, key string) (string, error) { return key, nil })
-	defer end(t, rt)
 	if _, err := c.GetOrLoad(t.Context(), "a"); err != nil {
 		t.Fatal(err)
 	}
