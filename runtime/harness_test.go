@@ -22,7 +22,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience bounds every wait for a condition; reaching it fails the test.
-const patience = 20 * time.Second
+const patience = 90 * time.Second
 
 // eventually waits until ok.
 func eventually(t *testing.T, what string, ok func() bool) {
@@ -91,6 +91,10 @@ func newOrigin(t *testing.T, name string) *origin {
 			return
 		case strings.HasPrefix(r.URL.Path, "/plain"):
 			fmt.Fprint(w, "says nothing about freshness")
+			return
+		case strings.HasPrefix(r.URL.Path, "/long"): // fresh for longer than any test
+			w.Header().Set("Cache-Control", "max-age=36000")
+			fmt.Fprint(w, r.URL.Path)
 			return
 		case strings.HasPrefix(r.URL.Path, "/brief"):
 			w.Header().Set("Cache-Control", "max-age=2")

@@ -197,7 +197,7 @@ func TestThousandSwapsUnderLoad(t *testing.T) {
 	s := start(t, "[prefetch]\nenabled = false\n")
 	const keys = 500
 	for i := range keys {
-		s.get(fmt.Sprintf("/%d", i))
+		s.get(fmt.Sprintf("/long/%d", i))
 	}
 	before, asked := s.rt.Stats().Caches["default"].L1.Entries, s.origin.requests.Load()
 	done := make(chan struct{})
@@ -211,9 +211,9 @@ func TestThousandSwapsUnderLoad(t *testing.T) {
 					return
 				default:
 				}
-				a := s.get(fmt.Sprintf("/%d", i%keys))
+				a := s.get(fmt.Sprintf("/long/%d", i%keys))
 				served.Add(1)
-				if a.status != 200 || a.body != fmt.Sprintf("/%d", i%keys) {
+				if a.status != 200 || a.body != fmt.Sprintf("/long/%d", i%keys) {
 					failed.Add(1)
 				}
 			}
