@@ -148,6 +148,7 @@ func overloadScene(t *testing.T, w *witness) {
 			s := &cfg.Scheduler
 			s.MinLimit, s.InitialLimit, s.MaxLimit, s.QueueLength = 2, 4, 6, 6
 			s.Tick = config.Duration(10 * time.Millisecond)
+			cfg.Proxy.DrainTimeout = config.Duration(10 * time.Minute)
 		}, func(context.Context, string) (string, error) { return "", nil })
 		look := func() { w.look(t, t.Name(), rt) }
 		look()
