@@ -86,9 +86,11 @@ func embeddedScene(t *testing.T, w *witness) {
 			t.Error(err)
 		}
 		look()
-		for range 12 { // past the freshness of all and past the horizon
+		for range 14 { // past the freshness of all and past the horizon
 			lapse(time.Minute)
-			get("hot 1")
+			for i := range 300 { // enough that the predictor's sample has some
+				get("hot %d", i)
+			}
 			get("periodic")
 			look()
 		}

@@ -25,7 +25,9 @@ const (
 // the hash for each other event.
 //
 // Predictions are made at accesses: a report says how well the next access is
-// foreseen at the present one, not how well a cold resident is judged.
+// foreseen at the present one, not how well a cold resident is judged. Nothing
+// counts before one horizon is over: until then only keys that were asked again
+// have an outcome, and every predictor would look certain of it.
 //
 // Observe is called by maintenance; Report by anyone.
 type Accuracy struct {
@@ -35,8 +37,9 @@ type Accuracy struct {
 	// The fields below belong to the goroutine that observes.
 	shift   uint
 	pending map[policies.KeyHash]prediction
-	batch   uint64 // number of the present batch
-	queue   []wait // in the order of their ends, from first on
+	batch   uint64         // number of the present batch
+	from    policies.Nanos // when outcomes begin to count; 0 = no batch yet
+	queue   []wait         // in the order of their ends, from first on
 	first   int
 	rows    policies.Candidates
 
@@ -71,6 +74,9 @@ func NewAccuracy(p *Predictor, t *features.Table) *Accuracy {
 
 // Observe takes in a batch that the table has observed already.
 func (a *Accuracy) Observe(now policies.Nanos, events []policies.Event, inserts []policies.Insert) {
+	if a.from == 0 {
+		a.from = now + policies.Nanos(a.predictor.Horizon())
+	}
 	a.expire(now)
 	a.batch++
 	for i := range events {
@@ -100,7 +106,7 @@ func (a *Accuracy) sampled(h policies.KeyHash) bool {
 func (a *Accuracy) access(now policies.Nanos, h policies.KeyHash, s policies.Slot) {
 	waiting, ok := a.pending[h]
 	if ok {
-		a.learn(waiting.p, 1)
+		a.learn(now, waiting.p, 1)
 		if waiting.batch == a.batch && waiting.slot == s {
 			return // what the table says has not changed, nor has the prediction
 		}
@@ -159,7 +165,7 @@ func (a *Accuracy) expire(now policies.Nanos) {
 		a.first++
 		if waiting, ok := a.pending[w.key]; ok && waiting.end == w.end {
 			delete(a.pending, w.key)
-			a.learn(waiting.p, 0)
+			a.learn(now, waiting.p, 0)
 		}
 	}
 	if a.first > maxPending {
@@ -167,7 +173,10 @@ func (a *Accuracy) expire(now policies.Nanos) {
 	}
 }
 
-func (a *Accuracy) learn(p, outcome float64) {
+func (a *Accuracy) learn(now policies.Nanos, p, outcome float64) {
+	if now < a.from {
+		return
+	}
 	a.mu.Lock()
 	b := &a.bins[min(int(p*binCount), binCount-1)]
 	b.n++

@@ -28,11 +28,14 @@ func measured(t *testing.T, o Options) (*Accuracy, func(now policies.Nanos, h po
 }
 
 // TestAccuracyByHand: one key that comes back in time, one that comes too late,
-// one that never comes.
+// two that never come. What happens within the first horizon does not count.
 func TestAccuracyByHand(t *testing.T) {
 	a, miss := measured(t, Options{Horizon: time.Minute})
 	const start = policies.Nanos(1e18)
 	at := func(s float64) policies.Nanos { return start + policies.Nanos(s*1e9) }
+	miss(at(-61), 9)
+	miss(at(-30), 8)
+	miss(at(-29), 8) // too early to count
 	miss(at(0), 1)
 	miss(at(0), 2)
 	miss(at(0), 3)
@@ -40,12 +43,13 @@ func TestAccuracyByHand(t *testing.T) {
 	miss(at(61), 2)  // too late; 2 and 3 have failed by now
 	miss(at(100), 1) // in time
 	r := a.Report()
-	if r.Outcomes != 4 || r.Base != 0.5 || r.BaseBrier != 0.25 || r.Share != 1 || r.Horizon != time.Minute {
-		t.Fatalf("report %+v, want 4 outcomes of which 2 came true", r)
+	if r.Outcomes != 6 || math.Abs(r.Base-1.0/3) > 1e-12 || math.Abs(r.BaseBrier-2.0/9) > 1e-12 || r.Share != 1 || r.Horizon != time.Minute {
+		t.Fatalf("report %+v, want 6 outcomes of which 2 came true", r)
 	}
 	once := byHand(1, 0, math.Ln2/10, math.Ln2, 0.5)
 	again := byHand(1*math.Exp2(-59.0/3600)+1, 0, math.Ln2/10*(1+math.Exp2(-5.9/60)), math.Ln2*(1+math.Exp2(-59.0/60)), 0.5)
-	want := (math.Pow(once-1, 2) + 2*math.Pow(once, 2) + math.Pow(again-1, 2)) / 4
+	soon := byHand(1*math.Exp2(-1.0/3600)+1, 0, math.Ln2/10*(1+math.Exp2(-0.1/60)), math.Ln2*(1+math.Exp2(-1.0/60)), 0.5)
+	want := (math.Pow(once-1, 2) + 3*math.Pow(once, 2) + math.Pow(soon, 2) + math.Pow(again-1, 2)) / 6
 	if math.Abs(r.Brier-want) > 0.002 {
 		t.Errorf("Brier score %v, want %v", r.Brier, want)
 	}
@@ -56,13 +60,13 @@ func TestAccuracyByHand(t *testing.T) {
 			t.Errorf("bin %+v: the mean lies outside", b)
 		}
 	}
-	if outcomes != 4 {
-		t.Errorf("%d outcomes in the bins, want 4", outcomes)
+	if outcomes != 6 {
+		t.Errorf("%d outcomes in the bins, want 6", outcomes)
 	}
 }
 
 func TestAccuracyStaysBounded(t *testing.T) {
-	a, miss := measured(t, Options{})
+	a, miss := measured(t, Options{Horizon: time.Minute})
 	rng := rand.New(rand.NewPCG(1, 1))
 	now := policies.Nanos(1e18)
 	for range 200_000 {
@@ -80,15 +84,17 @@ func TestAccuracyStaysBounded(t *testing.T) {
 // TestAccuracyStaysBoundedInOneMoment: a round of maintenance is one moment,
 // however many accesses of a key it brings.
 func TestAccuracyStaysBoundedInOneMoment(t *testing.T) {
-	a, miss := measured(t, Options{})
+	a, miss := measured(t, Options{Horizon: time.Minute})
+	miss(1e18-120e9, 2) // fails, and ends the time in which nothing counts
 	for range 5 * maxPending {
 		miss(1e18, 1)
 	}
-	if len(a.queue) != 1 || len(a.pending) != 1 {
-		t.Errorf("%d predictions of one key wait, %d in the queue, want 1", len(a.pending), len(a.queue))
+	if waits := len(a.queue) - a.first; waits != 1 || len(a.pending) != 1 {
+		t.Errorf("%d predictions of one key wait, %d in the queue, want 1", len(a.pending), waits)
 	}
-	if r := a.Report(); r.Outcomes != 5*maxPending-1 || r.Base != 1 {
-		t.Errorf("report %+v, want every access but the last to be followed by another", r)
+	const n = 5 * maxPending
+	if r := a.Report(); r.Outcomes != n || r.Base != (n-1.0)/n {
+		t.Errorf("report %+v, want every access of key 1 but the last to be followed by another", r)
 	}
 }
 

@@ -213,12 +213,11 @@ function drawCache(s, cache) {
     ["Marginal hits a MiB", number(p.marginal_hits_per_mib)],
     ...["hot", "warm", "cold", "periodic", "scan"].flatMap((name) => (p.classes || []).filter((c) => c.name === name)).map((c) => ["Keys " + c.name, number(c.keys)]),
   ]);
-  // Before one horizon is over only keys that were asked again have an outcome.
-  const f = cache.prediction, judged = f.outcomes && s.uptime_seconds > f.horizon_seconds;
+  const f = cache.prediction, judged = f.outcomes > 0;
   table("prediction", null, [
     ["Brier score", judged ? f.brier.toFixed(3) : "–"], ["Skill over base rate", judged ? percent(f.skill) : "–"],
     ["Calibration error", judged ? percent(f.calibration_error) : "–"], ["Asked again", judged ? percent(f.base_rate) : "–"],
-    ["Predictions with outcome", number(f.outcomes)], ["Shown after", (f.horizon_seconds / 60).toFixed(0) + " min"],
+    ["Predictions judged", judged ? number(f.outcomes) : "from " + (f.horizon_seconds / 60).toFixed(0) + " min on"],
   ]);
 }
 
