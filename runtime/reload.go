@@ -64,6 +64,21 @@ func check(cfg Config) error {
 	return nil
 }
 
+// checkStrictScaling refuses the strict rule without a number to aim at: with
+// an automatic target it would never grow.
+func checkStrictScaling(cfg Config) config.Problems {
+	p := cfg.Policy.Scaling
+	strict, _ := p.Config["strict"].(bool)
+	_, own := p.Config["target_ms"]
+	if p.Use != "builtin:linear" || !strict || own || cfg.Scheduler.TargetLatency != 0 {
+		return nil
+	}
+	return config.Problems{{
+		Source: "configuration", Key: "policy.scaling.config",
+		Message: `strict wants a number to aim at: set scheduler.target_latency = "200ms", or target_ms here`,
+	}}
+}
+
 // checkBuiltins asks the built-in policies about their names and settings.
 func checkBuiltins(cfg Config) config.Problems {
 	var problems config.Problems
@@ -80,7 +95,7 @@ func checkBuiltins(cfg Config) config.Problems {
 			problems = append(problems, config.Problem{Source: "configuration", Key: key + part, Message: err.Error()})
 		}
 	}
-	return problems
+	return append(problems, checkStrictScaling(cfg)...)
 }
 
 // Reload reads the configuration again and applies what differs. Seats whose
@@ -133,6 +148,11 @@ func (rt *Runtime) apply(ctx context.Context, next Config) (changed, restart []s
 	if err != nil {
 		rt.cfg.Store(former)
 		return nil, nil, err
+	}
+	for _, s := range rt.seatList() {
+		if h, _ := s.holds(); h != nil {
+			h.health.SetLimits(guardLimits(&next))
+		}
 	}
 	rt.faces.token.Store(&token)
 	rt.log.SetLevel(hclog.LevelFromString(next.Log.Level))

@@ -168,12 +168,15 @@ func (s *seat) env(loaded *ref.Loaded) ref.Env {
 }
 
 func (s *seat) newHealth() *guard.Health {
-	g := s.rt.config().Guard
-	return guard.NewHealth(guard.Options{
-		Faults: g.Faults, Window: g.Window.Std(), Ratio: float64(g.Ratio), MinCalls: uint64(g.MinCalls),
-		OnFault:      func(f *policies.Fault) { s.rt.background(func(ctx context.Context) { s.replaceInstance(ctx, f) }) },
-		OnQuarantine: func(why string) { s.rt.background(func(ctx context.Context) { s.quarantine(ctx, why) }) },
-	})
+	o := guardLimits(s.rt.config())
+	o.OnFault = func(f *policies.Fault) { s.rt.background(func(ctx context.Context) { s.replaceInstance(ctx, f) }) }
+	o.OnQuarantine = func(why string) { s.rt.background(func(ctx context.Context) { s.quarantine(ctx, why) }) }
+	return guard.NewHealth(o)
+}
+
+func guardLimits(cfg *Config) guard.Options {
+	g := cfg.Guard
+	return guard.Options{Faults: g.Faults, Window: g.Window.Std(), Ratio: float64(g.Ratio), MinCalls: uint64(g.MinCalls)}
 }
 
 // record writes the change into the journal, unless it says nothing new: the

@@ -318,3 +318,36 @@ func TestPushThatCannotBeKeptSaysSo(t *testing.T) {
 		t.Errorf("once the folder can be written again: %v", err)
 	}
 }
+
+func TestStrictScalingWantsATarget(t *testing.T) {
+	strict := "[policy.scaling]\nconfig = { strict = true }\n"
+	if _, err := tryStart(t, strict, t.TempDir()); err == nil || !strings.Contains(err.Error(), "target_latency") {
+		t.Errorf("without a number: %v", err)
+	}
+	start(t, strict+"[scheduler]\ntarget_latency = \"200ms\"\n")
+	start(t, "[policy.scaling]\nconfig = { strict = true, target_ms = 100 }\n")
+}
+
+func TestReloadChangesTheGuardOfSeatedPolicies(t *testing.T) {
+	s := start(t, "")
+	if err := os.WriteFile(s.dir+"/policies.toml", []byte("[guard]\nfaults = 1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.rt.SwapModule(t.Context(), "ttl", module(t, trapModule), nil); err != nil {
+		t.Fatal(err)
+	}
+	if changed, _, err := s.rt.Reload(t.Context()); err != nil || strings.Join(changed, " ") != "guard.faults" {
+		t.Fatalf("changed %v, %v", changed, err)
+	}
+	n := 0
+	eventually(t, "the first fault ends in quarantine", func() bool {
+		for range 200 {
+			s.get(fmt.Sprintf("/%d", n))
+			n++
+		}
+		return s.seatStats("ttl").Source == "quarantine"
+	})
+	if e, _ := s.rt.journal.Current("ttl"); !strings.Contains(e.Why, "1 faults within") {
+		t.Errorf("why: %s", e.Why)
+	}
+}

@@ -73,7 +73,7 @@ type Health struct {
 	quarantined atomic.Bool
 
 	mu sync.Mutex
-	// guards the fields below
+	// guards the fields below, and of options Window, Faults, Ratio, MinCalls
 	recent []time.Time // of the last faults, at most Options.Faults
 	last   *policies.Fault
 	why    string
@@ -87,6 +87,15 @@ func NewHealth(o Options) *Health {
 	o.ensureDefaults()
 	now := time.Now()
 	return &Health{options: o, since: now, decisions: ring{size: o.Decisions, since: now}}
+}
+
+// SetLimits changes Window, Faults, Ratio and MinCalls to those of o; they hold
+// from the next fault on. The other options stay.
+func (h *Health) SetLimits(o Options) {
+	o.ensureDefaults()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.options.Window, h.options.Faults, h.options.Ratio, h.options.MinCalls = o.Window, o.Faults, o.Ratio, o.MinCalls
 }
 
 // Quarantined reports whether the policy is in quarantine.
