@@ -2,6 +2,7 @@ package replay_test
 
 import (
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -11,6 +12,25 @@ import (
 	"github.com/perfopt/perfopt/hostabi/ref"
 	"github.com/perfopt/perfopt/policies"
 )
+
+// twinTraces are the traces of the repository and, with PERFOPT_FULL=1, every
+// reference trace.
+func twinTraces(t *testing.T) []string {
+	paths := []string{trace.SampleName, filepath.Join("..", "trace", "testdata", "web07.be32.xz")}
+	if !full() {
+		return paths
+	}
+	for _, row := range readRows(t, filepath.Join(tracesDir(), "reference-miss-ratios.csv")) {
+		found, err := filepath.Glob(filepath.Join(tracesDir(), row.trace+".*"))
+		if err != nil || len(found) != 1 {
+			t.Fatalf("trace %s: %v, %v", row.trace, found, err)
+		}
+		if !slices.Contains(paths, found[0]) {
+			paths = append(paths, found[0])
+		}
+	}
+	return paths
+}
 
 // A shipped module with a native twin misses exactly what the twin misses.
 func TestShippedModulesMissWhatTheirTwinsMiss(t *testing.T) {
@@ -34,8 +54,8 @@ func TestShippedModulesMissWhatTheirTwinsMiss(t *testing.T) {
 			defer l.Close()
 			pair = append(pair, replay.FromRef(l))
 		}
-		for _, path := range []string{trace.SampleName, filepath.Join("..", "trace", "testdata", "web07.be32.xz")} {
-			t.Run(strings.TrimPrefix(module, "shipped:")+"/"+strings.TrimSuffix(filepath.Base(path), ".be32.xz"), func(t *testing.T) {
+		for _, path := range twinTraces(t) {
+			t.Run(strings.TrimPrefix(module, "shipped:")+"/"+filepath.Base(path), func(t *testing.T) {
 				source, err := trace.Open(path, "")
 				if err != nil {
 					t.Fatal(err)
