@@ -4,7 +4,7 @@
 //
 //	go run ./internal/check
 //
-// Flags: -race=false leaves the race detector out (it needs a C compiler),
+// Flags: -timeout bounds the tests of a package, -race=false leaves the race detector out (it needs a C compiler),
 // -strict makes a skipped test a failure (continuous integration), -run and
 // further arguments choose tests and packages of the main module.
 //
@@ -16,6 +16,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -32,8 +33,9 @@ func main() {
 	race := flag.Bool("race", true, "run with the race detector")
 	strict := flag.Bool("strict", false, "a skipped test is a failure")
 	run := flag.String("run", "", "run only tests that match this regular expression")
+	timeout := flag.String("timeout", "", "bound for the tests of a package (default 20m)")
 	flag.Parse()
-	c := &check{race: *race, run: *run, packages: flag.Args()}
+	c := &check{race: *race, run: *run, timeout: cmp.Or(*timeout, "20m"), packages: flag.Args()}
 	c.lookForNeighbours()
 	for _, module := range modules() {
 		c.test(module)
@@ -56,6 +58,7 @@ func modules() []string {
 type check struct {
 	race     bool
 	run      string
+	timeout  string
 	packages []string
 
 	passed, failed, skipped int
@@ -97,7 +100,7 @@ type event struct {
 }
 
 func (c *check) test(module string) {
-	args := []string{"test", "-json", "-timeout", "20m"}
+	args := []string{"test", "-json", "-timeout", c.timeout}
 	if c.race {
 		args = append(args, "-race")
 	}
