@@ -96,6 +96,7 @@ const shippedDigest = "000000000000000000000000000000000000000000000000000000000
 
 func keyCases(t *testing.T) map[string]keyCase {
 	other := newOrigin(t, "other")
+	recording := t.TempDir() + "/a.oracleGeneral"
 	fixed := "[policy.ttl]\nuse = \"builtin:fixed\"\nconfig = { ttl = \"20s\" }\n"
 	ttlOf := func(s *system) string { return s.get("/a").cacheStatus() }
 	cases := map[string]keyCase{
@@ -187,8 +188,14 @@ func keyCases(t *testing.T) map[string]keyCase {
 
 		"log.level":  {line: "[log]\nlevel = \"debug\"", observe: func(s *system) string { return fmt.Sprint(strings.Contains(s.log.String(), "[DEBUG]")) }},
 		"log.format": {base: "[log]\nlevel = \"debug\"\n", line: "format = \"json\"", observe: func(s *system) string { return fmt.Sprint(strings.HasPrefix(s.log.String(), "{")) }},
-		"record.accesses": {line: "[record]\naccesses = \"" + t.TempDir() + "/a.oracleGeneral\"", observe: func(s *system) string {
-			return fmt.Sprint(s.rt.recorder != nil)
+		"record.accesses": {line: "[record]\naccesses = \"" + recording + "\"", observe: func(s *system) string {
+			s.get("/a")
+			s.get("/a")
+			if err := s.rt.Shutdown(context.Background()); err != nil {
+				s.Error(err)
+			}
+			info, err := os.Stat(recording)
+			return fmt.Sprint(err == nil && info.Size() > 0)
 		}},
 	}
 	for key, c := range routeCases() {
